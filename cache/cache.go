@@ -1,0 +1,161 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/journal"
+)
+
+// syncInterval bounds what a power cut can take from files that were closed
+// but not fsynced, as a local filesystem's commit interval does.
+const syncInterval = 5 * time.Second
+
+// A Cache is the local side of one mounted prefix. All methods may be called
+// concurrently. Times of the caller's context bound every wait for the bucket.
+type Cache struct {
+	cfg   Config
+	db    *journal.DB
+	boot  string
+	lock  *os.File // flocked: this process owns the directory
+	queue *queue
+	space *space
+	fresh *freshness
+	health
+	sent          atomic.Int64 // bytes uploaded
+	kernel        Kernel
+	ctx           context.Context // ends with the cache
+	stop          context.CancelFunc
+	running       sync.WaitGroup
+	listings      listings
+	downloads     chan struct{} // a place for each request that brings content
+	reaps         chan Ino
+	staleSidecars sync.Map // of Ino: renamed since their sidecar was written
+
+	// mu guards names, inode records, rows and files. Order: mu → file.mu →
+	// journal transaction, space, freshness. Never held for a data file's
+	// bytes or the network.
+	mu    sync.RWMutex
+	files map[Ino]*file
+}
+
+// Open takes the cache directory for this process, recovers what an earlier
+// one left and returns the cache; nothing is sent before Start. A directory
+// owned by another process gives *BusyError.
+func Open(ctx context.Context, cfg Config) (*Cache, error) {
+	for _, d := range []string{cfg.Dir, filepath.Join(cfg.Dir, "data"), filepath.Join(cfg.Dir, "snap")} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, fmt.Errorf("cache directory: %w", err)
+		}
+	}
+	lock, err := lockDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{cfg: cfg, lock: lock, boot: journal.BootID(), files: map[Ino]*file{}, kernel: noKernel{}}
+	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
+	c.space, c.fresh = newSpace(cfg.Size), newFreshness()
+	c.downloads, c.reaps = make(chan struct{}, max(cfg.MaxDownloads, 1)), make(chan Ino, 64)
+	c.listings.running = map[Ino]*listing{}
+	c.queue = newQueue(c.ctx, c.flushKeys, cfg.MaxUploads)
+	if err := c.recover(); err != nil {
+		c.stop()
+		if c.db != nil {
+			err = errors.Join(err, c.db.Close())
+		}
+		return nil, errors.Join(err, lock.Close())
+	}
+	return c, nil
+}
+
+// Start attaches the kernel's side and begins to bring the bucket into step.
+func (c *Cache) Start(k Kernel) {
+	c.kernel = k
+	for _, loop := range []func(){c.queue.run, c.syncLoop, c.spaceLoop, c.reapLoop} {
+		c.running.Add(1)
+		go func() {
+			defer c.running.Done()
+			loop()
+		}()
+	}
+}
+
+// Close stops all work, makes the cache durable and releases it. What is not
+// yet in the bucket stays queued on disk.
+func (c *Cache) Close() error {
+	c.stop()
+	c.running.Wait()
+	c.queue.wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, f := range c.files {
+		errs = append(errs, f.close())
+	}
+	errs = append(errs, c.db.Sync(), c.db.Close(), c.lock.Close())
+	return errors.Join(errs...)
+}
+
+// Note returns a small fact that SetNote kept, as the results of a probe.
+func (c *Cache) Note(name string) (value []byte, found bool, err error) {
+	err = c.db.View(func(tx *journal.Tx) error {
+		value, found, err = tx.Note(name)
+		return err
+	})
+	return value, found, err
+}
+
+// SetNote keeps a small fact beyond this mount.
+func (c *Cache) SetNote(name string, value []byte) error {
+	return c.db.Update("noted", func(tx *journal.Tx) error { return tx.PutNote(name, value) })
+}
+
+// syncLoop makes durable, every syncInterval, what was closed without fsync.
+func (c *Cache) syncLoop() {
+	tick := time.NewTicker(syncInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-tick.C:
+			if err := c.syncAll(); err != nil {
+				c.cfg.Log.Error("cache: cannot make changes durable", "error", err)
+			}
+		}
+	}
+}
+
+// lockDir takes the directory's LOCK and writes our pid into it.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "LOCK"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cache directory: %w", err)
+	}
+	if err := flock(f); err != nil {
+		var pid int
+		b := make([]byte, 32)
+		n, _ := f.ReadAt(b, 0)
+		_, _ = fmt.Sscan(strings.TrimSpace(string(b[:n])), &pid)
+		return nil, errors.Join(&BusyError{Dir: dir, Pid: pid}, f.Close())
+	}
+	if err := f.Truncate(0); err == nil {
+		_, err = f.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("cache lock: %w", err), f.Close())
+		}
+	}
+	return f, nil
+}
+
+type noKernel struct{}
+
+func (noKernel) EntryGone(Ino, string) {}
+func (noKernel) ContentChanged(Ino)    {}

@@ -1,0 +1,111 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// dataPath is where the bytes of an inode lie, whatever its names.
+func (c *Cache) dataPath(ino Ino) string {
+	return filepath.Join(c.cfg.Dir, "data", fmt.Sprintf("%02x", uint8(ino)), fmt.Sprintf("%016x", uint64(ino)))
+}
+
+// openData opens an inode's data file, creating it.
+func (c *Cache) openData(ino Ino) (*os.File, error) {
+	p := c.dataPath(ino)
+	f, err := os.OpenFile(p, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(p), 0o700); err == nil {
+			f, err = os.OpenFile(p, os.O_RDWR|os.O_CREATE, 0o600)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("data file of inode %d: %w", ino, err)
+	}
+	return f, nil
+}
+
+// removeData gives an inode's bytes and sidecar up. The journal no longer
+// counts on them when it is called.
+func (c *Cache) removeData(ino Ino) {
+	p := c.dataPath(ino)
+	used := blocksOf(p)
+	for _, name := range []string{p, p + sidecarSuffix} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.cfg.Log.Error("cache: cannot remove a data file", "error", err)
+			return
+		}
+	}
+	c.space.add(-used)
+	c.space.forget(ino)
+}
+
+// blocksOf returns the bytes of disk that a file takes, 0 if it is missing.
+func blocksOf(path string) int64 {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil {
+		return 0
+	}
+	return st.Blocks * 512
+}
+
+func blocksOfFd(f *os.File) int64 {
+	var st unix.Stat_t
+	if unix.Fstat(int(f.Fd()), &st) != nil {
+		return 0
+	}
+	return st.Blocks * 512
+}
+
+// freeSpace returns the bytes an ordinary process may still write below dir.
+func freeSpace(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("statfs %s: %w", dir, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+func punch(f *os.File, off, n int64) error {
+	if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n); err != nil {
+		return fmt.Errorf("punch hole: %w", err)
+	}
+	return nil
+}
+
+func datasync(f *os.File) error {
+	if err := unix.Fdatasync(int(f.Fd())); err != nil {
+		return fmt.Errorf("fdatasync %s: %w", filepath.Base(f.Name()), err)
+	}
+	return nil
+}
+
+// syncDir makes the names in a directory of the cache durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func flock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
+
+// dataAt returns the next offset at or behind off that is backed by the disk
+// (data true) or is a hole (data false).
+func dataAt(f *os.File, off int64, data bool) (int64, error) {
+	whence := unix.SEEK_HOLE
+	if data {
+		whence = unix.SEEK_DATA
+	}
+	pos, err := unix.Seek(int(f.Fd()), off, whence)
+	if errors.Is(err, unix.ENXIO) {
+		return 0, ErrNoData
+	}
+	return pos, err
+}

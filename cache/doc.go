@@ -1,0 +1,52 @@
+// Package cache keeps the files of one mounted prefix: their names,
+// attributes and bytes on a local disk, and brings the bucket into step.
+//
+// # Words
+//
+// A key is a name in S3; a name is one path element below the mount; an
+// object is what lies at a key; an inode is one lineage of content; a row is
+// what is wanted at a key and what is known there. To flush is to bring a key
+// to what its row wants; to park is to give a local file that met a foreign
+// change a name of its own; to fetch is to bring bytes of an object into the
+// data file; to evict is to give such bytes up again; a row settles when what
+// is wanted is known to be there.
+//
+// # How data flows
+//
+// Names and attributes are records of the journal, read from it whenever they
+// are asked for; only files that are open, or on their way to the bucket, have
+// an object in memory (type file). A change of a name is one transaction that
+// moves the dirent and edits the rows of the keys concerned; the flusher sees
+// rows only, never operations, so that life and recovery run the same code.
+//
+// Reading goes data file first; what is missing there is fetched in ranges of
+// exactly the version that the inode descends from (Base, at key At). Writing
+// goes to the data file alone. The first change after a quiet state is noted in
+// the journal before the bytes are written (noteChange); close writes size,
+// extents and the row's due time in one transaction; fsync makes the data file
+// and then the journal durable.
+//
+// The queue (one goroutine, no lock) holds the key of every row and knows when
+// it is due. A worker takes a key through begin (under the lock: what is to be
+// done now, with which condition), run (no lock: S3), end (under the lock: what
+// it means). While a content is being sent it is frozen: a writer first saves
+// the bytes it overwrites (type frozen), so an object is always one state of
+// the file.
+//
+// A listing is merged into the dirents page by page; it speaks only for keys
+// without a row, and not for keys that settled after it began.
+//
+// # Locks
+//
+// Cache.mu → file.mu → leaves (journal transaction, space, freshness). Cache.mu
+// guards names, inode records, rows and the map of live files; it is held for
+// memory and transactions, never for the data file's bytes or the network.
+// file.mu guards one file's bytes, extents and counters, and its E record. The
+// queue goroutine takes no lock at all.
+//
+// # When the index is lost
+//
+// Beside each data file that is not clean lies a sidecar with the names and
+// extents needed to queue it again (sidecar.go). If the journal is damaged it
+// is moved aside and a new one is built from them.
+package cache

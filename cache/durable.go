@@ -1,0 +1,199 @@
+package cache
+
+import (
+	"context"
+	"errors"
+
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/s3backend"
+)
+
+// reapBatch is how many inodes of a vanished tree one transaction removes.
+const reapBatch = 500
+
+// SyncDir is fsync(2) of a directory: the names in it survive power loss.
+func (c *Cache) SyncDir(_ context.Context, dir Ino) error {
+	if err := c.db.Sync(); err != nil {
+		return &Error{"fsync", c.pathOf(dir), err}
+	}
+	return nil
+}
+
+// syncAll makes everything durable that is only in the kernel's memory.
+func (c *Cache) syncAll() error {
+	var errs []error
+	for _, f := range c.inUse() {
+		f.mu.RLock()
+		dirty := f.unsynced && f.noted
+		f.mu.RUnlock()
+		if dirty {
+			errs = append(errs, c.syncFile(f))
+		}
+		c.unpin(f)
+	}
+	errs = append(errs, c.syncClosed(), c.refreshSidecars(), c.db.Sync(), c.db.Collect())
+	return errors.Join(errs...)
+}
+
+// syncClosed makes durable the dirty files that were closed without fsync.
+func (c *Cache) syncClosed() error {
+	var inos []Ino
+	err := c.view(func(tx *journal.Tx) error {
+		return tx.Rows("", func(_ string, r *journal.Row) error {
+			if r.Want != journal.WantInode {
+				return nil
+			}
+			e, found, err := tx.Extents(r.Ino)
+			if err == nil && found && !e.Synced && !e.Dirty.Empty() {
+				inos = append(inos, r.Ino)
+			}
+			return err
+		})
+	})
+	for _, ino := range inos {
+		if err != nil || c.ctx.Err() != nil {
+			return err
+		}
+		err = c.syncOne(ino)
+	}
+	return err
+}
+
+func (c *Cache) syncOne(ino Ino) error {
+	c.mu.Lock()
+	rec, err := c.recordLocked(ino)
+	if err != nil || rec.State == journal.Clean {
+		c.mu.Unlock()
+		return nil // gone or sent meanwhile
+	}
+	f, err := c.live(ino, rec)
+	if err == nil {
+		f.users.Add(1)
+	}
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	defer c.unpin(f)
+	if err := datasync(f.fd); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.unsynced || c.db == nil {
+		return nil // written again: the next round
+	}
+	return c.db.Update("synced", func(tx *journal.Tx) error { return tx.PutExtents(ino, f.extents()) })
+}
+
+// inUse returns the files in memory, each counted as used.
+func (c *Cache) inUse() []*file {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	files := make([]*file, 0, len(c.files))
+	for _, f := range c.files {
+		f.users.Add(1)
+		files = append(files, f)
+	}
+	return files
+}
+
+// saveAll writes to the journal what open files changed since their last
+// close, so that a drain sends it.
+func (c *Cache) saveAll() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, f := range c.files {
+		errs = append(errs, c.saveLocked(f, false))
+	}
+	return errors.Join(errs...)
+}
+
+// abortLater gives up a multipart upload that nobody will finish.
+func (c *Cache) abortLater(key string, u s3backend.Upload) {
+	c.running.Add(1)
+	go func() {
+		defer c.running.Done()
+		ctx, cancel := context.WithTimeout(c.ctx, c.cfg.ReadTimeout)
+		defer cancel()
+		if err := c.remote().Abort(ctx, key, u); err != nil && s3backend.KindOf(err) != s3backend.NotFound {
+			c.cfg.Log.Warn("cache: an unfinished upload could not be aborted", "key", key, "error", err)
+		}
+	}()
+}
+
+// queueReap has a directory that vanished with names below it removed piece by
+// piece; the next mount does it if this one does not come to it.
+func (c *Cache) queueReap(dir Ino) {
+	select {
+	case c.reaps <- dir:
+	default:
+	}
+}
+
+func (c *Cache) reapLoop() {
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case dir := <-c.reaps:
+			if err := c.reap(dir); err != nil {
+				c.cfg.Log.Error("cache: removing a vanished directory", "error", err)
+			}
+		}
+	}
+}
+
+// reap removes an unlinked inode and all that is left below it, in
+// transactions of bounded size.
+func (c *Cache) reap(ino Ino) error {
+	for {
+		more, err := c.reapSome(ino)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+func (c *Cache) reapSome(ino Ino) (more bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err = c.update("reaped", func(ch *change) error {
+		type child struct {
+			name string
+			d    journal.Dirent
+		}
+		var children []child
+		err := ch.Dirents(ino, "", func(name string, d journal.Dirent) error {
+			if children = append(children, child{name, d}); len(children) == reapBatch {
+				return journal.Stop
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if more = len(children) > 0; !more {
+			if c.files[ino] != nil {
+				return nil
+			}
+			return ch.erase(ino)
+		}
+		for _, k := range children {
+			rec, found, err := ch.Inode(k.d.Ino)
+			if err == nil && !found {
+				err = ch.DeleteDirent(ino, k.name)
+			} else if err == nil {
+				err = ch.orphan(k.d.Ino, rec, remoteChanged)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return more, err
+}

@@ -1,0 +1,164 @@
+package cache
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/extent"
+	"github.com/moorfs/moorfs/cache/journal"
+)
+
+// touchBlock is the granularity in which writes to a partly cached file are
+// noted before they happen.
+const touchBlock = 1 << 20
+
+// A file is an inode in use: open, or on its way to the bucket.
+type file struct {
+	// Constant.
+	c   *Cache
+	ino Ino
+	fd  *os.File
+
+	// The file leaves Cache.files when both are zero. handles is guarded by
+	// Cache.mu; users (flushes and fetches at work) grows while either is not
+	// zero, and shrinks under Cache.mu.
+	handles int
+	users   atomic.Int32
+
+	orphan   atomic.Bool  // has no name any more
+	lastRead atomic.Int64 // offset; eviction keeps what is near
+
+	// mu guards the bytes and what follows. Order: Cache.mu → mu.
+	mu        sync.RWMutex
+	size      int64
+	times     fileTimes
+	base      journal.Base // what missing ranges are read from …
+	at        string       // … and where it lies
+	ext       journal.Extents
+	sending   extent.Set // dirty ranges of the content being sent, no longer in ext.Dirty
+	noted     bool       // the journal knows of a change since the last BeginFlush
+	unsaved   bool       // size, times or extents are newer than the journal's
+	unsynced  bool       // bytes were written since the last fdatasync
+	stale     bool       // base is gone from the bucket
+	writers   int
+	lastWrite time.Time
+	lastSync  time.Time
+	blocks    int64 // bytes of disk counted in space
+	fetches   []*fetch
+	frozen    *frozen
+}
+
+// fileTimes overlay the inode's record while unsaved.
+type fileTimes struct{ mtime, ctime int64 }
+
+// live returns the file of ino, making it if nobody uses it. The caller holds
+// c.mu for writing.
+func (c *Cache) live(ino Ino, rec *journal.Inode) (*file, error) {
+	if f := c.files[ino]; f != nil {
+		return f, nil
+	}
+	fd, err := c.openData(ino)
+	if err != nil {
+		return nil, err
+	}
+	f := &file{c: c, ino: ino, fd: fd, size: rec.Size, base: rec.Base, at: rec.At, times: fileTimes{rec.Mtime, rec.Ctime}}
+	f.noted = rec.Changed&journal.ChangedData != 0
+	f.blocks = blocksOfFd(fd)
+	f.orphan.Store(rec.State == journal.Orphan)
+	err = c.view(func(tx *journal.Tx) error {
+		e, found, err := tx.Extents(ino)
+		if found {
+			f.ext = *e
+			if e.Boot != c.boot && !e.Synced { // never synced before a reboot: may be zeros now
+				f.ext.Present = e.Dirty.Clone()
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, fd.Close())
+	}
+	if rec.Base.ETag == "" { // all content is local, holes included
+		f.ext.Present = extent.New(extent.Range{Off: 0, Len: f.size})
+		f.ext.Dirty = f.ext.Present.Clone()
+	}
+	c.files[ino] = f
+	c.space.use(ino)
+	return f, nil
+}
+
+// drop ends one use of a file; the last one closes it. The caller holds c.mu
+// for writing.
+func (c *Cache) drop(f *file) error {
+	if f.handles > 0 || f.users.Load() > 0 {
+		return nil
+	}
+	delete(c.files, f.ino)
+	err := f.close()
+	if f.orphan.Load() {
+		return errors.Join(err, c.update("released", func(ch *change) error { return ch.bury(f.ino) }))
+	}
+	c.space.idle(f.ino, f.blocks)
+	return err
+}
+
+// bury removes an unlinked inode after its last close, and lets its object go.
+func (ch *change) bury(ino Ino) error {
+	rec, found, err := ch.Inode(ino)
+	if err != nil || !found {
+		return err
+	}
+	return errors.Join(ch.release(rec.At, ino), ch.erase(ino))
+}
+
+// close saves what is newer than the journal and closes the data file.
+func (f *file) close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return errors.Join(f.saveClean(), f.fd.Close())
+}
+
+// saveClean remembers which clean bytes are here. Losing it costs a fetch.
+func (f *file) saveClean() error {
+	if !f.unsaved || f.orphan.Load() {
+		return nil
+	}
+	f.unsaved = false
+	return f.c.db.Update("fetched", func(tx *journal.Tx) error { return tx.PutExtents(f.ino, f.extents()) })
+}
+
+// extents returns the E record as of now.
+func (f *file) extents() *journal.Extents {
+	e := f.ext
+	e.Boot, e.Synced = f.c.boot, !f.unsynced
+	if !f.sending.Empty() {
+		e.Dirty = f.ext.Dirty.Clone()
+		e.Dirty.AddSet(f.sending)
+	}
+	return &e
+}
+
+// whole reports whether every byte is here.
+func (f *file) whole() bool { return f.ext.Present.Contains(0, f.size) }
+
+// needsObject reports whether somebody may still read bytes of an inode that
+// are only in the bucket. The caller holds c.mu.
+func (c *Cache) needsObject(ino Ino, rec *journal.Inode) bool {
+	f := c.files[ino]
+	if f == nil || rec.At == "" {
+		return false
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return !f.whole()
+}
+
+// account brings the space counter in line with the data file.
+func (f *file) account() {
+	now := blocksOfFd(f.fd)
+	f.c.space.add(now - f.blocks)
+	f.blocks = now
+}

@@ -1,0 +1,353 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/extent"
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/s3backend"
+)
+
+const (
+	retryFirst   = 500 * time.Millisecond
+	retryMost    = time.Minute
+	retryRefused = 5 * time.Minute // somebody may have granted what was missing
+)
+
+// end records, under the lock, what came of a job.
+func (c *Cache) end(j *job, o s3backend.Object, cause error) (out outcome) {
+	if j.z != nil {
+		if err := j.f.thawContent(j.z); err != nil {
+			c.cfg.Log.Error("cache: closing a snapshot", "key", j.key, "error", err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.update("flushed", func(ch *change) (err error) {
+		r, err := ch.row(j.key)
+		if err != nil {
+			return err
+		}
+		r.Progress = journal.Waiting
+		if cause == nil {
+			out, err = ch.sent(j, r, o)
+		} else {
+			out, err = ch.failed(j, r, cause)
+		}
+		return err
+	})
+	if j.f != nil {
+		j.f.users.Add(-1)
+		err = errors.Join(err, c.drop(j.f))
+	}
+	if err != nil {
+		c.cfg.Log.Error("cache: flush", "key", j.key, "error", err)
+		return outcome{due: time.Now().Add(retryFirst), failure: err.Error()}
+	}
+	if out.settled {
+		c.listings.noteSettled(j.key)
+	}
+	return out
+}
+
+// sent records that an object is at the key.
+func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, error) {
+	base := baseOf(o)
+	base.Modified = 0 // the next listing or HEAD says it as all others see it
+	setKnown(r, base)
+	r.Nonce, r.Attempts, r.NotBefore, r.Error, r.Kind = "", 0, 0, "", 0
+	if err := ch.DeleteUpload(j.key); err != nil {
+		return outcome{}, err
+	}
+	rec, found, err := ch.Inode(j.row.Ino)
+	if err != nil {
+		return outcome{}, err
+	}
+	if !found || r.Want != journal.WantInode || r.Ino != j.row.Ino { // unlinked or renamed meanwhile
+		if found {
+			if err := ch.unsent(j, rec, flushRetry); err != nil {
+				return outcome{}, err
+			}
+		}
+		return outcome{due: time.Unix(0, r.Due)}, ch.putRow(j.key, r)
+	}
+	from := rec.At
+	if rec.Kind != Dir {
+		rec.At = j.key
+	}
+	rec.Base = base
+	if !rec.AttrsKnown && j.rec.AttrsKnown {
+		keepLearnt(rec, j.rec)
+	}
+	if err := setState(rec, flushOK); err != nil {
+		return outcome{}, err
+	}
+	if rec.State == journal.Clean {
+		rec.Changed = 0
+	}
+	j.landed(rec)
+	if err := errors.Join(ch.PutInode(j.row.Ino, rec), ch.landedExtents(j)); err != nil {
+		return outcome{}, err
+	}
+	if from != j.key {
+		if err := ch.release(from, j.row.Ino); err != nil {
+			return outcome{}, err
+		}
+	}
+	if rec.State != journal.Clean {
+		r.Since = ch.now
+		ch.arm(r)
+		return outcome{due: time.Unix(0, r.Due)}, ch.putRowSized(j.key, r, rec.Size)
+	}
+	ch.c.removeSidecar(j.row.Ino)
+	return outcome{settled: true}, ch.dropRow(j.key)
+}
+
+// keepLearnt takes over what a HEAD said before the write.
+func keepLearnt(rec, from *journal.Inode) {
+	rec.AttrsKnown = true
+	rec.Meta, rec.Xattrs, rec.Headers, rec.StorageClass, rec.Tags = from.Meta, from.Xattrs, from.Headers, from.StorageClass, from.Tags
+	if rec.Generation == from.Generation {
+		rec.Mode, rec.Uid, rec.Gid, rec.Rdev = from.Mode, from.Uid, from.Gid, from.Rdev
+		rec.Atime, rec.Mtime, rec.Ctime, rec.Btime = from.Atime, from.Mtime, from.Ctime, from.Btime
+	}
+}
+
+// landed makes the new object the source of what is not here.
+func (j *job) landed(rec *journal.Inode) {
+	if j.f == nil {
+		return
+	}
+	j.f.mu.Lock()
+	defer j.f.mu.Unlock()
+	j.f.base, j.f.at, j.f.sending = rec.Base, rec.At, extent.Set{}
+	j.f.stale = false
+}
+
+// landedExtents journals that what was sent is no longer dirty.
+func (ch *change) landedExtents(j *job) error {
+	if j.f == nil {
+		return nil
+	}
+	j.f.mu.Lock()
+	defer j.f.mu.Unlock()
+	return ch.PutExtents(j.f.ino, j.f.extents())
+}
+
+// unsent records that a content is still to be sent.
+func (ch *change) unsent(j *job, rec *journal.Inode, e event) error {
+	if err := setState(rec, e); err != nil {
+		return err
+	}
+	if j.f != nil {
+		j.f.mu.Lock()
+		j.f.ext.Dirty.AddSet(j.f.sending)
+		j.f.sending = extent.Set{}
+		j.f.noted = rec.Changed&journal.ChangedData != 0
+		j.f.mu.Unlock()
+	}
+	return ch.PutInode(j.row.Ino, rec)
+}
+
+// failed records a failure and decides what follows it.
+func (ch *change) failed(j *job, r *journal.Row, cause error) (outcome, error) {
+	rec, found, err := ch.Inode(j.row.Ino)
+	if err != nil {
+		return outcome{}, err
+	}
+	if !found {
+		r.Known = journal.KnownNot
+		return outcome{due: time.Now()}, ch.putRow(j.key, r)
+	}
+	var conflict *conflictError
+	switch {
+	case errors.As(cause, &conflict) && r.Want == journal.WantInode && r.Ino == j.row.Ino && rec.Kind != Dir:
+		return ch.conflict(j, r, rec, conflict)
+	case errors.As(cause, &conflict): // a marker others wrote, or a key nobody wants any more
+		setKnown(r, baseOf(conflict.theirs))
+		return ch.tryAgain(j, r, rec)
+	case errors.Is(cause, errKeyEmpty):
+		r.Known = journal.KnownAbsent
+		return ch.tryAgain(j, r, rec)
+	case errors.Is(cause, errSourceGone):
+		rec.Changed |= journal.ChangedData
+		return ch.tryAgain(j, r, rec)
+	case errors.Is(cause, errThawed), errors.Is(cause, errSuperseded):
+		return ch.tryAgain(j, r, rec)
+	}
+	return ch.retryLater(j, r, rec, cause)
+}
+
+// tryAgain lets a row be begun again as soon as its file rests.
+func (ch *change) tryAgain(j *job, r *journal.Row, rec *journal.Inode) (outcome, error) {
+	due := time.Now()
+	if rec.Generation != j.rec.Generation {
+		due = time.Unix(0, r.Due)
+	}
+	return outcome{due: due}, errors.Join(ch.unsent(j, rec, flushRetry), ch.putRow(j.key, r))
+}
+
+// retryLater notes a failure and when to try again; what S3 refuses for good
+// waits for a person, a new change, or a long while.
+func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause error) (outcome, error) {
+	kind := s3backend.KindOf(cause)
+	out := outcome{failure: oneLine(cause), offline: kind == s3backend.Offline, refused: refusal(kind) || errors.Is(cause, ErrStale)}
+	e, wait := flushRetry, backoff(r.Attempts)
+	if out.refused {
+		e, wait = flushRefused, retryRefused
+		r.Progress = journal.Refusing
+		r.Nonce = ""
+		if errors.Is(cause, ErrStale) {
+			out.failure = "conflict: base lost: " + out.failure
+		}
+	}
+	r.Attempts++
+	r.NotBefore = time.Now().Add(wait).UnixNano()
+	r.Error, r.Kind = out.failure, uint32(kind)
+	out.due = time.Unix(0, r.NotBefore)
+	if r.Attempts == 1 {
+		ch.c.cfg.Log.Warn("cache: not yet in the bucket; queued", "key", j.key, "error", out.failure)
+	}
+	return out, errors.Join(ch.unsent(j, rec, e), ch.putRow(j.key, r))
+}
+
+// refusal reports whether trying again soon cannot help.
+func refusal(k s3backend.Kind) bool {
+	switch k {
+	case s3backend.Denied, s3backend.NoBucket, s3backend.NeedsKey, s3backend.WrongKey, s3backend.Locked, s3backend.TooBig,
+		s3backend.Unsealed, s3backend.Archived:
+		return true
+	}
+	return false
+}
+
+// backoff grows from retryFirst to retryMost, with jitter.
+func backoff(attempts uint32) time.Duration {
+	d := retryMost
+	if attempts < 7 {
+		d = min(retryFirst<<attempts, retryMost)
+	}
+	return d/2 + time.Duration(rand.Int64N(int64(d/2)))
+}
+
+func oneLine(err error) string {
+	b := []byte(err.Error())
+	for i := range b {
+		if b[i] == '\n' {
+			b[i] = ' '
+		}
+	}
+	return string(b)
+}
+
+// runDeletes deletes a batch of objects.
+func (c *Cache) runDeletes(ctx context.Context, jobs []*job, out map[string]outcome) {
+	ds := make([]s3backend.Deletion, 0, len(jobs))
+	for _, j := range jobs {
+		ds = append(ds, s3backend.Deletion{Key: j.key, If: conditionOf(&j.row)})
+	}
+	errs := c.remote().Delete(ctx, ds...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(jobs) > 0 {
+		n := min(len(jobs), mergeBatch)
+		err := c.update("deleted", func(ch *change) error {
+			for i, j := range jobs[:n] {
+				o, err := ch.deleted(j, errs[i])
+				if err != nil {
+					return err
+				}
+				out[j.key] = o
+			}
+			return nil
+		})
+		for i, j := range jobs[:n] {
+			c.health.note(errs[i])
+			if err != nil {
+				out[j.key] = outcome{due: time.Now().Add(retryFirst), failure: err.Error()}
+			} else if out[j.key].settled {
+				c.listings.noteSettled(j.key)
+			}
+		}
+		jobs, errs = jobs[n:], errs[n:]
+	}
+}
+
+func (ch *change) deleted(j *job, cause error) (outcome, error) {
+	r, found, err := ch.Row(j.key)
+	if err != nil || !found {
+		return outcome{settled: true}, err
+	}
+	r.Progress = journal.Waiting
+	kind := s3backend.KindOf(cause)
+	switch {
+	case cause == nil || kind == s3backend.NotFound:
+		setKnown(r, journal.Base{})
+		r.Attempts, r.NotBefore, r.Error, r.Kind = 0, 0, "", 0
+		return outcome{settled: r.Want == journal.WantAbsent, due: time.Unix(0, r.Due)}, ch.putRow(j.key, r)
+	case kind == s3backend.Changed && r.Want == journal.WantAbsent:
+		ch.c.cfg.Log.Warn("cache: deleted here, changed in the bucket: the bucket's version stays", "key", j.key)
+		return outcome{settled: true}, errors.Join(ch.relist(j.key), ch.dropRow(j.key))
+	case kind == s3backend.Changed:
+		r.Known = journal.KnownNot
+		return outcome{due: time.Now()}, ch.putRow(j.key, r)
+	}
+	out := outcome{failure: oneLine(cause), offline: kind == s3backend.Offline, refused: refusal(kind)}
+	wait := backoff(r.Attempts)
+	if out.refused {
+		wait, r.Progress = retryRefused, journal.Refusing
+	}
+	if r.Attempts++; r.Attempts == 1 {
+		ch.c.cfg.Log.Warn("cache: not yet deleted in the bucket; queued", "key", j.key, "error", out.failure)
+	}
+	r.NotBefore, r.Error, r.Kind = time.Now().Add(wait).UnixNano(), out.failure, uint32(kind)
+	out.due = time.Unix(0, r.NotBefore)
+	return out, ch.putRow(j.key, r)
+}
+
+// runLocalize fetches what an inode has only at a key that is wanted for
+// something else. If it cannot be fetched for good, readers get ErrStale.
+func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
+	err := c.localize(ctx, j.f)
+	c.note(err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := outcome{due: time.Now()}
+	lost := errors.Is(err, ErrStale) || errors.Is(err, ErrNoSpace) && j.f.orphan.Load()
+	if err != nil && !lost {
+		out = outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), offline: s3backend.KindOf(err) == s3backend.Offline}
+	} else if err = c.update("localized", func(ch *change) error { return ch.localized(j) }); err != nil {
+		out = outcome{due: time.Now().Add(retryFirst), failure: oneLine(err)}
+	}
+	j.f.users.Add(-1)
+	if err := c.drop(j.f); err != nil {
+		c.cfg.Log.Error("cache: closing a data file", "inode", j.f.ino, "error", err)
+	}
+	return out
+}
+
+// localized records that an inode's content is all here and dirty.
+func (ch *change) localized(j *job) error {
+	ino := j.row.Holder
+	rec, found, err := ch.Inode(ino)
+	if err != nil || !found {
+		return err
+	}
+	j.f.mu.Lock()
+	if j.f.whole() {
+		j.f.ext.Dirty = extent.New(extent.Range{Off: 0, Len: j.f.size})
+		j.f.base, j.f.at = journal.Base{}, ""
+		rec.Base, rec.At = journal.Base{}, ""
+		rec.Changed |= journal.ChangedData
+	}
+	err = ch.PutExtents(ino, j.f.extents())
+	j.f.mu.Unlock()
+	if err := errors.Join(err, ch.PutInode(ino, rec), ch.release(j.key, ino)); err != nil {
+		return fmt.Errorf("localize inode %d: %w", ino, err)
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package cache
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moorfs/moorfs/s3backend"
+)
+
+// freshness remembers when single names and inodes were last compared with
+// the bucket. It is bounded and may forget: then the bucket is asked again.
+type freshness struct {
+	mu     sync.Mutex
+	inodes map[Ino]time.Time
+	absent map[dirName]time.Time
+}
+
+type dirName struct {
+	dir  Ino
+	name string
+}
+
+const freshnessLimit = 50_000
+
+func newFreshness() *freshness {
+	return &freshness{inodes: map[Ino]time.Time{}, absent: map[dirName]time.Time{}}
+}
+
+func (f *freshness) saw(ino Ino, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.inodes) >= freshnessLimit {
+		clear(f.inodes)
+	}
+	f.inodes[ino] = at
+}
+
+func (f *freshness) seen(ino Ino) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.inodes[ino]
+}
+
+func (f *freshness) sawAbsent(dir Ino, name string, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.absent) >= freshnessLimit {
+		clear(f.absent)
+	}
+	f.absent[dirName{dir, name}] = at
+}
+
+func (f *freshness) seenAbsent(dir Ino, name string) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.absent[dirName{dir, name}]
+}
+
+// health is what the last requests said about the way to the bucket.
+type health struct {
+	lastOffline atomic.Int64 // ns since 1970; 0: online
+}
+
+// quietAfterOffline is how long nobody waits again for a bucket that was just
+// found unreachable, where cached data can answer.
+const quietAfterOffline = 5 * time.Second
+
+// note classifies the outcome of a request and reports whether the bucket
+// answered.
+func (h *health) note(err error) bool {
+	var e *s3backend.Error
+	if errors.As(err, &e) && e.Kind == s3backend.Offline {
+		h.lastOffline.Store(time.Now().UnixNano())
+		return false
+	}
+	if err == nil || e != nil {
+		h.lastOffline.Store(0)
+	}
+	return true
+}
+
+func (h *health) online() bool { return h.lastOffline.Load() == 0 }
+
+// quiet reports whether asking the bucket now would most likely only wait.
+func (h *health) quiet() bool {
+	t := h.lastOffline.Load()
+	return t != 0 && time.Since(time.Unix(0, t)) < quietAfterOffline
+}

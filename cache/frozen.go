@@ -1,0 +1,175 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/moorfs/moorfs/cache/extent"
+	"github.com/moorfs/moorfs/cache/journal"
+)
+
+// errThawed ends the sending of a content that can no longer be read.
+var errThawed = errors.New("the file changed while it was being sent")
+
+// A frozen is the content of a file at one moment, readable while the file
+// goes on changing: bytes about to be overwritten are saved to a file of its
+// own first. It implements io.ReaderAt for Put. All fields but the first four
+// are guarded by file.mu.
+type frozen struct {
+	f    *file
+	size int64
+	base journal.Base
+	at   string
+
+	thawed bool
+	saved  extent.Set // in snap
+	old    extent.Set // overwritten here before it was fetched: still in base
+	snap   *os.File
+}
+
+// freezeContent begins to keep the file's content of now. The caller holds
+// f.mu; thawContent ends it.
+func (f *file) freezeContent() *frozen {
+	f.frozen = &frozen{f: f, size: f.size, base: f.base, at: f.at}
+	return f.frozen
+}
+
+// thawContent ends z. It may be called twice.
+func (f *file) thawContent(z *frozen) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.frozen == z {
+		f.frozen = nil
+	}
+	z.thawed = true
+	if z.snap == nil {
+		return nil
+	}
+	err := z.snap.Close()
+	z.snap = nil
+	return err
+}
+
+// thaw gives up a content being sent: its reader gets errThawed.
+func (f *file) thaw() {
+	if f.frozen != nil {
+		f.frozen.thawed = true
+		f.frozen = nil
+	}
+}
+
+// freeze saves what a content being sent still needs of a range that is about
+// to be overwritten. The caller holds f.mu.
+func (f *file) freeze(off, n int64) error {
+	z := f.frozen
+	if z == nil || off >= z.size {
+		return nil
+	}
+	n = min(n, z.size-off)
+	for _, r := range z.saved.Missing(off, n) {
+		for _, gap := range f.ext.Present.Missing(r.Off, r.Len) {
+			z.old.Add(gap.Off, gap.Len)
+		}
+		for _, have := range f.ext.Present.Within(r.Off, r.Len) {
+			if z.old.Overlaps(have.Off, have.Len) {
+				for _, h := range z.old.Missing(have.Off, have.Len) {
+					if err := z.save(h); err != nil {
+						return err
+					}
+				}
+				continue
+			}
+			if err := z.save(have); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// save copies a range of the data file into snap.
+func (z *frozen) save(r extent.Range) error {
+	if z.snap == nil {
+		// Without a name: nothing to clean up after a crash.
+		snap, err := os.CreateTemp(filepath.Join(z.f.c.cfg.Dir, "snap"), "snap-*")
+		if err != nil {
+			return fmt.Errorf("cache disk: %w", err)
+		}
+		if err := os.Remove(snap.Name()); err != nil {
+			return errors.Join(fmt.Errorf("cache disk: %w", err), snap.Close())
+		}
+		z.snap = snap
+	}
+	_, err := io.Copy(io.NewOffsetWriter(z.snap, r.Off), io.NewSectionReader(z.f.fd, r.Off, r.Len))
+	if err != nil {
+		return fmt.Errorf("cache disk: %w", err)
+	}
+	z.saved.Add(r.Off, r.Len)
+	return nil
+}
+
+// ReadAt reads the content as it was. Bytes that are only in the bucket are
+// fetched.
+func (z *frozen) ReadAt(p []byte, off int64) (int, error) {
+	n := min(int64(len(p)), z.size-off)
+	if n <= 0 {
+		return 0, io.EOF
+	}
+	done := int64(0)
+	for done < n {
+		k, err := z.readPiece(p[done:n], off+done)
+		done += int64(k)
+		if err != nil {
+			return int(done), err
+		}
+	}
+	if n < int64(len(p)) {
+		return int(n), io.EOF
+	}
+	return int(n), nil
+}
+
+// readPiece reads a first piece of p that lies in one place.
+func (z *frozen) readPiece(p []byte, off int64) (int, error) {
+	z.f.mu.RLock()
+	if z.thawed {
+		z.f.mu.RUnlock()
+		return 0, errThawed
+	}
+	n := int64(len(p))
+	switch {
+	case z.saved.Contains(off, 1):
+		defer z.f.mu.RUnlock()
+		return readHoles(z.snap, p[:z.saved.Within(off, n)[0].Len], off)
+	case z.old.Contains(off, 1):
+		n = z.old.Within(off, n)[0].Len
+		z.f.mu.RUnlock()
+		return z.f.c.readBase(p[:n], off, z.base, z.at)
+	}
+	for _, s := range []extent.Set{z.saved, z.old} {
+		if w := s.Within(off, n); len(w) > 0 {
+			n = w[0].Off - off
+		}
+	}
+	if z.f.ext.Present.Contains(off, 1) {
+		defer z.f.mu.RUnlock()
+		return readHoles(z.f.fd, p[:z.f.ext.Present.Within(off, n)[0].Len], off)
+	}
+	n = z.f.ext.Present.Missing(off, n)[0].Len
+	z.f.mu.RUnlock()
+	return z.f.c.readBase(p[:n], off, z.base, z.at)
+}
+
+// readHoles reads exactly len(p) bytes; what lies behind the file's end is a
+// hole.
+func readHoles(f *os.File, p []byte, off int64) (int, error) {
+	n, err := f.ReadAt(p, off)
+	if errors.Is(err, io.EOF) {
+		clear(p[n:])
+		return len(p), nil
+	}
+	return n, err
+}

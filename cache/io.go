@@ -1,0 +1,312 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/journal"
+)
+
+// ReadAt fills p from off and returns how many bytes there were: fewer only
+// at the end of the file. Missing bytes are fetched from exactly the version
+// the file descends from; ErrStale if that is gone.
+func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	n, err := h.readAt(ctx, p, off)
+	if err != nil {
+		return 0, &Error{"read", h.f.c.pathOf(h.f.ino), err}
+	}
+	return n, nil
+}
+
+func (h *Handle) readAt(ctx context.Context, p []byte, off int64) (int, error) {
+	f := h.f
+	window := h.ahead.next(off, int64(len(p)))
+	f.lastRead.Store(off)
+	for {
+		f.mu.RLock()
+		n := min(int64(len(p)), f.size-off)
+		if n <= 0 {
+			f.mu.RUnlock()
+			return 0, nil
+		}
+		here := f.ext.Present.Contains(off, n)
+		if here {
+			got, err := f.fd.ReadAt(p[:n], off)
+			if errors.Is(err, io.EOF) { // the data file may end before a hole at the end of the file
+				clear(p[got:n])
+				err = nil
+			}
+			f.mu.RUnlock()
+			if err == nil && window.Len > 0 {
+				f.prefetch(window)
+			}
+			return int(n), err
+		}
+		f.mu.RUnlock()
+		direct, err := f.fetch(ctx, fetchSpan{off: off, n: n, unit: h.ahead.unit(), ahead: window}, p)
+		if err != nil {
+			return 0, err
+		}
+		if direct { // the cache has no room: served without keeping
+			return int(n), nil
+		}
+	}
+}
+
+// WriteAt writes p at off (Append handles: at the end). The bytes are in the
+// data file when it returns.
+func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if !h.mode.Write {
+		return 0, &Error{"write", h.f.c.pathOf(h.f.ino), ErrPermission}
+	}
+	if err := h.f.change(ctx, int64(len(p)), func(f *file) error {
+		if h.mode.Append {
+			off = f.size
+		}
+		return f.writeLocked(p, off)
+	}); err != nil {
+		return 0, &Error{"write", h.f.c.pathOf(h.f.ino), err}
+	}
+	h.dirtied.Store(true)
+	return len(p), nil
+}
+
+// change runs fn with f.mu held, after room for n more bytes was found and the
+// journal was told that the file changes.
+func (f *file) change(ctx context.Context, n int64, fn func(*file) error) error {
+	if err := f.c.reserve(ctx, f, n); err != nil {
+		return err
+	}
+	for {
+		f.mu.Lock()
+		if f.noted {
+			err := fn(f)
+			f.account()
+			f.mu.Unlock()
+			return err
+		}
+		f.mu.Unlock()
+		if err := f.c.noteChange(f); err != nil {
+			return err
+		}
+	}
+}
+
+// noteChange tells the journal, before the first byte is written after a
+// quiet state, that the file's key wants newer content.
+func (c *Cache) noteChange(f *file) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.noted {
+		return nil
+	}
+	err := c.update("dirtied", func(ch *change) error {
+		rec, found, err := ch.Inode(f.ino)
+		if err != nil || !found {
+			return errors.Join(err, ErrStale)
+		}
+		return ch.dirty(f.ino, rec, journal.ChangedData)
+	})
+	f.noted = err == nil
+	return err
+}
+
+func (f *file) writeLocked(p []byte, off int64) error {
+	n := int64(len(p))
+	if err := f.beforeOverwrite(off, n); err != nil {
+		return err
+	}
+	got, err := f.fd.WriteAt(p, off)
+	if got > 0 {
+		f.wrote(off, int64(got))
+	}
+	if err != nil {
+		return fmt.Errorf("cache disk: %w", err)
+	}
+	return nil
+}
+
+// beforeOverwrite prepares a range for new bytes: what is being sent is saved,
+// and a partly cached file notes the blocks it is about to touch.
+func (f *file) beforeOverwrite(off, n int64) error {
+	if err := f.freeze(off, n); err != nil {
+		return err
+	}
+	if f.base.ETag == "" {
+		return nil
+	}
+	from := off / touchBlock * touchBlock
+	to := (off + n + touchBlock - 1) / touchBlock * touchBlock
+	if f.ext.Touched.Contains(from, to-from) {
+		return nil
+	}
+	f.ext.Touched.Add(from, to-from)
+	return f.c.db.Update("touched", func(tx *journal.Tx) error { return tx.PutExtents(f.ino, f.extents()) })
+}
+
+// wrote notes new content; a gap it leaves behind the old end is a hole that
+// reads as zeros.
+func (f *file) wrote(off, n int64) {
+	if off > f.size {
+		off, n = f.size, off+n-f.size
+	}
+	f.ext.Present.Add(off, n)
+	f.ext.Dirty.Add(off, n)
+	f.size = max(f.size, off+n)
+	f.modified()
+}
+
+func (f *file) modified() {
+	f.lastWrite = time.Now()
+	f.times.mtime = f.lastWrite.UnixNano()
+	f.times.ctime = f.times.mtime
+	f.unsaved, f.unsynced = true, true
+}
+
+func (h *Handle) truncate(ctx context.Context, size int64) error {
+	if err := h.f.change(ctx, 0, func(f *file) error { return f.resize(size) }); err != nil {
+		return err
+	}
+	h.dirtied.Store(true)
+	return nil
+}
+
+// resize sets the size; bytes behind the old end are a hole.
+func (f *file) resize(size int64) error {
+	if size < f.size {
+		f.thaw() // the tail being sent may be long: send again instead of saving it
+	}
+	if err := f.fd.Truncate(size); err != nil {
+		return fmt.Errorf("cache disk: %w", err)
+	}
+	if size < f.size {
+		f.ext.Present.Truncate(size)
+		f.ext.Dirty.Truncate(size)
+	} else {
+		f.ext.Present.Add(f.size, size-f.size)
+		f.ext.Dirty.Add(f.size, size-f.size)
+	}
+	f.size = size
+	f.modified()
+	return nil
+}
+
+// AllocateMode says which form of fallocate(2) is meant.
+type AllocateMode int
+
+const (
+	AllocateGrow     AllocateMode = iota // the file grows to hold the range
+	AllocateKeep                         // FALLOC_FL_KEEP_SIZE
+	AllocatePunch                        // FALLOC_FL_PUNCH_HOLE
+	AllocateZero                         // FALLOC_FL_ZERO_RANGE
+	AllocateZeroKeep                     // FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE
+)
+
+// Allocate is fallocate(2). Space is promised by the cache's disk only.
+func (h *Handle) Allocate(ctx context.Context, off, n int64, m AllocateMode) error {
+	if !h.mode.Write || off < 0 || n <= 0 {
+		return &Error{"fallocate", h.f.c.pathOf(h.f.ino), ErrInvalid}
+	}
+	room := n
+	if m == AllocatePunch {
+		room = 0
+	}
+	err := h.f.change(ctx, room, func(f *file) error { return f.allocate(off, n, m) })
+	if err != nil {
+		return &Error{"fallocate", h.f.c.pathOf(h.f.ino), err}
+	}
+	h.dirtied.Store(true)
+	return nil
+}
+
+func (f *file) allocate(off, n int64, m AllocateMode) error {
+	if m == AllocateKeep {
+		return nil // nothing visible changes
+	}
+	if m == AllocateGrow {
+		if off+n > f.size {
+			return f.resize(off + n)
+		}
+		return nil
+	}
+	keep := m == AllocatePunch || m == AllocateZeroKeep
+	if keep {
+		n = min(n, f.size-off)
+	}
+	if n <= 0 {
+		return nil
+	}
+	if err := f.beforeOverwrite(off, n); err != nil {
+		return err
+	}
+	if err := punch(f.fd, off, n); err != nil {
+		return err
+	}
+	if off+n > f.size {
+		if err := f.fd.Truncate(off + n); err != nil {
+			return fmt.Errorf("cache disk: %w", err)
+		}
+	}
+	f.wrote(off, n)
+	return nil
+}
+
+// ErrNoData says that there is no data (or no hole) at or behind an offset.
+var ErrNoData = errors.New("no data behind this offset")
+
+// SeekData returns the next offset at or behind off that holds data; bytes
+// still in the bucket count as data. ErrNoData at or behind the end.
+func (h *Handle) SeekData(_ context.Context, off int64) (int64, error) {
+	f := h.f
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if off < 0 || off >= f.size {
+		return 0, ErrNoData
+	}
+	at, err := dataAt(f.fd, off, true)
+	if errors.Is(err, ErrNoData) {
+		at, err = f.size, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, gap := range f.ext.Present.Missing(off, f.size-off) {
+		at = min(at, gap.Off)
+		break
+	}
+	if at >= f.size {
+		return 0, ErrNoData
+	}
+	return at, nil
+}
+
+// SeekHole returns the next offset at or behind off that is a hole, the end
+// of the file if there is none.
+func (h *Handle) SeekHole(_ context.Context, off int64) (int64, error) {
+	f := h.f
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if off < 0 || off >= f.size {
+		return 0, ErrNoData
+	}
+	for off < f.size {
+		at, err := dataAt(f.fd, off, false)
+		if errors.Is(err, ErrNoData) {
+			at, err = off, nil // behind the data file's end
+		}
+		if err != nil {
+			return 0, err
+		}
+		gaps := f.ext.Present.Missing(at, f.size-at)
+		if at >= f.size || len(gaps) == 0 || gaps[0].Off > at {
+			return min(at, f.size), nil
+		}
+		off = gaps[0].End() // a hole of the data file only: the bucket has the bytes
+	}
+	return f.size, nil
+}

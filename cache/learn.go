@@ -1,0 +1,261 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/s3backend"
+	"golang.org/x/sync/errgroup"
+)
+
+// probeSeed serves listings of a single name, whose seen set nobody reads.
+var probeSeed = maphash.MakeSeed()
+
+// learnParallel is how many HEADs run ahead of a reader of a directory.
+const learnParallel = 32
+
+// ensureAttrs asks for the attributes of one inode if they have never been
+// asked for and the mount shows them.
+func (c *Cache) ensureAttrs(ctx context.Context, ino Ino, rec *journal.Inode) error {
+	if rec.AttrsKnown || c.cfg.Attrs != AttrsExact {
+		return nil
+	}
+	key := rec.At
+	if rec.Kind == Dir {
+		if key = rec.Prefix; key == "" || key[len(key)-1] != '/' {
+			return nil
+		}
+	}
+	if key == "" {
+		return nil
+	}
+	if c.quiet() {
+		return nil
+	}
+	o, err := c.remote().Head(ctx, key)
+	c.note(err)
+	switch {
+	case err == nil:
+		c.fresh.saw(ino, time.Now())
+		return c.learn(ino, o)
+	case s3backend.KindOf(err) == s3backend.NotFound && rec.Kind == Dir:
+		return c.learnPlain(ino)
+	case s3backend.KindOf(err) == s3backend.NotFound:
+		return c.vanished(ino)
+	case c.serveStale(err):
+		return nil
+	}
+	return fmt.Errorf("attributes: %w", err)
+}
+
+// learn applies what a HEAD, PUT or GET said of an inode's object; another
+// version than the inode's ends the lineage.
+func (c *Cache) learn(ino Ino, o s3backend.Object) error {
+	target, err := c.linkTarget(o)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.update("learnt", func(ch *change) error {
+		rec, found, err := ch.Inode(ino)
+		if err != nil || !found {
+			return err
+		}
+		if rec.Kind != Dir && rec.Base.ETag != o.ETag {
+			return ch.remoteChanged(ino, rec, o)
+		}
+		if rec.AttrsKnown || c.cfg.Attrs != AttrsExact || rec.State != journal.Clean && rec.State != journal.Armed {
+			return nil
+		}
+		kind := rec.Kind
+		rec.Base, rec.AttrsKnown = baseOf(o), true
+		decodeMeta(rec, o)
+		if rec.Kind == Symlink {
+			rec.Target, rec.Size = target, int64(len(target))
+		}
+		if rec.Kind != kind {
+			if err := ch.PutDirent(rec.Parent, rec.Name, journal.Dirent{Ino: ino, Kind: rec.Kind}); err != nil {
+				return err
+			}
+		}
+		return ch.PutInode(ino, rec)
+	})
+}
+
+// linkTarget fetches the body of an object whose metadata says symlink.
+func (c *Cache) linkTarget(o s3backend.Object) (string, error) {
+	rec := journal.Inode{Kind: File}
+	decodeMeta(&rec, o)
+	if rec.Kind != Symlink || o.Size == 0 || o.Size > 4096 || c.cfg.Attrs != AttrsExact {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.ReadTimeout)
+	defer cancel()
+	r, err := c.remote().Get(ctx, s3backend.Get{Key: o.Key, At: o.ETag, Range: s3backend.Range{Len: o.Size}, Size: o.Size})
+	if err != nil {
+		return "", fmt.Errorf("symlink target: %w", err)
+	}
+	b, err := io.ReadAll(r)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return "", fmt.Errorf("symlink target: %w", err)
+	}
+	return string(b), nil
+}
+
+// learnPlain records that a directory has no marker, hence default attributes.
+func (c *Cache) learnPlain(ino Ino) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.update("learnt", func(ch *change) error {
+		rec, found, err := ch.Inode(ino)
+		if err != nil || !found || rec.AttrsKnown {
+			return err
+		}
+		rec.AttrsKnown = true
+		return ch.PutInode(ino, rec)
+	})
+}
+
+// remoteChanged ends the lineage of an inode whose object was replaced: its
+// name gets a new one. A file changed here is left to its flush, whose
+// condition will not hold.
+func (ch *change) remoteChanged(ino Ino, rec *journal.Inode, o s3backend.Object) error {
+	key, err := ch.keyOf(rec)
+	if err != nil || key != o.Key {
+		return err
+	}
+	if local, err := ch.local(key, rec, time.Now()); err != nil || local {
+		return err
+	}
+	dir, name := rec.Parent, rec.Name
+	if err := ch.orphan(ino, rec, remoteChanged); err != nil {
+		return err
+	}
+	e := s3backend.Entry{Key: o.Key, Size: o.Size, ETag: o.ETag, Modified: o.Modified, StorageClass: o.StorageClass}
+	_, err = ch.adopt(dir, name, entryInode(ch.c, File, o.Key, e))
+	ch.c.kernel.EntryGone(dir, name)
+	return err
+}
+
+// vanished takes away the name of an inode whose object is gone.
+func (c *Cache) vanished(ino Ino) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.update("swept", func(ch *change) error {
+		rec, found, err := ch.Inode(ino)
+		if err != nil || !found || rec.Parent == 0 {
+			return err
+		}
+		key, err := ch.keyOf(rec)
+		if err != nil {
+			return err
+		}
+		if local, err := ch.local(key, rec, time.Now()); err != nil || local {
+			return err
+		}
+		dir, name := rec.Parent, rec.Name
+		c.kernel.EntryGone(dir, name)
+		return ch.orphan(ino, rec, remoteChanged)
+	})
+	if err != nil {
+		return err
+	}
+	return ErrNotExist
+}
+
+// learnAll asks for the attributes of many inodes in parallel.
+func (c *Cache) learnAll(ctx context.Context, inos []Ino) error {
+	var g errgroup.Group
+	g.SetLimit(learnParallel)
+	for _, ino := range inos {
+		g.Go(func() error {
+			rec, err := c.record(ino)
+			if err != nil {
+				return nil // gone meanwhile
+			}
+			if err := c.ensureAttrs(ctx, ino, rec); err != nil && !errors.Is(err, ErrNotExist) {
+				c.cfg.Log.Debug("cache: attributes not learnt", "inode", ino, "error", err)
+			}
+			return ctx.Err()
+		})
+	}
+	return g.Wait()
+}
+
+// revalidate compares a file with its object if that was not done within ttl.
+// ErrStale: the name now means another inode.
+func (c *Cache) revalidate(ctx context.Context, ino Ino, rec *journal.Inode, whole bool) error {
+	if rec.At == "" || rec.State != journal.Clean || c.quiet() && whole {
+		return nil
+	}
+	var l journal.Listing
+	var local bool
+	c.mu.RLock()
+	err := c.view(func(tx *journal.Tx) (err error) {
+		if l, _, err = tx.Listing(rec.Parent); err != nil {
+			return err
+		}
+		_, local, err = tx.Row(rec.At)
+		return err
+	})
+	c.mu.RUnlock()
+	if err != nil || local || fresher(c.cfg.AttrTTL, l.Begun, c.fresh.seen(ino)) {
+		return err
+	}
+	began := time.Now()
+	o, err := c.remote().Head(ctx, rec.At)
+	c.note(err)
+	switch {
+	case err == nil && o.ETag == rec.Base.ETag:
+		c.fresh.saw(ino, began)
+		return nil
+	case err == nil:
+		if err := c.learn(ino, o); err != nil {
+			return err
+		}
+		return ErrStale
+	case s3backend.KindOf(err) == s3backend.NotFound:
+		return c.vanished(ino)
+	case c.serveStale(err):
+		return nil
+	}
+	return err
+}
+
+// learnBeforeEdit completes a record whose object's metadata was never asked
+// for, so that a write keeps what others set. Attributes that were shown stay
+// as shown (AttrsList); those that never were are taken from the object.
+func (c *Cache) learnBeforeEdit(ctx context.Context, rec *journal.Inode) error {
+	key := rec.At
+	if rec.Kind == Dir {
+		key = rec.Prefix
+	}
+	if rec.AttrsKnown || key == "" || rec.Base.ETag == "" {
+		return nil
+	}
+	o, err := c.remote().Head(ctx, key)
+	c.note(err)
+	if err != nil || o.ETag != rec.Base.ETag {
+		if k := s3backend.KindOf(err); k == s3backend.NotFound || err == nil {
+			return nil // the write's own condition will tell
+		}
+		return err
+	}
+	shown := *rec
+	decodeMeta(rec, o)
+	rec.AttrsKnown = true
+	if c.cfg.Attrs == AttrsList || rec.Kind != shown.Kind {
+		rec.Kind, rec.Mode, rec.Uid, rec.Gid, rec.Rdev = shown.Kind, shown.Mode, shown.Uid, shown.Gid, shown.Rdev
+		rec.Atime, rec.Mtime, rec.Ctime, rec.Btime = shown.Atime, shown.Mtime, shown.Ctime, shown.Btime
+	}
+	if shown.Changed != 0 {
+		rec.Mtime, rec.Ctime = shown.Mtime, shown.Ctime
+	}
+	return nil
+}

@@ -1,0 +1,273 @@
+package cache
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/s3backend"
+)
+
+// mergeBatch is how many lines of a listing one transaction takes.
+const mergeBatch = 500
+
+// listings are the listings under way, one a directory.
+type listings struct {
+	mu      sync.Mutex
+	running map[Ino]*listing
+	// settled holds keys that were settled while a listing ran, and when:
+	// a listing that began earlier may show them as they were before.
+	settled map[string]time.Time
+}
+
+// A listing is one LIST of a directory being merged.
+type listing struct {
+	dir      Ino
+	prefix   string
+	chunks   []string // names of the synthetic directories that dir ends in
+	begun    time.Time
+	done     chan struct{}
+	err      error
+	complete bool
+	seed     maphash.Seed
+	seen     map[uint64]struct{} // hashes of names; a collision shows a deleted name one listing longer
+	marker   bool                // the directory's own object was among the lines
+}
+
+// noteSettled is told of each key whose row settled.
+func (l *listings) noteSettled(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.running) == 0 {
+		return
+	}
+	if l.settled == nil {
+		l.settled = map[string]time.Time{}
+	}
+	l.settled[key] = time.Now()
+}
+
+// settledSince reports whether key settled at or after t.
+func (l *listings) settledSince(key string, t time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, ok := l.settled[key]
+	return ok && !at.Before(t)
+}
+
+// join returns the listing of dir under way, or a new one to be run by the
+// caller.
+func (l *listings) join(dir Ino, prefix string, chunks []string) (ls *listing, mine bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ls, ok := l.running[dir]; ok {
+		return ls, false
+	}
+	ls = &listing{dir: dir, prefix: prefix, chunks: chunks, begun: time.Now(), done: make(chan struct{}), seed: maphash.MakeSeed(),
+		seen: map[uint64]struct{}{}}
+	l.running[dir] = ls
+	return ls, true
+}
+
+func (l *listings) leave(ls *listing) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.running, ls.dir)
+	if len(l.running) == 0 {
+		l.settled = nil
+	}
+	close(ls.done)
+}
+
+// list brings the dirents of dir into step with the bucket: all of it, or
+// (firstPage) one page only, which suffices for small directories. Concurrent
+// callers share one listing.
+func (c *Cache) list(ctx context.Context, dir Ino, firstPage bool) error {
+	prefix, chunks, err := c.prefixOf(dir)
+	if err != nil {
+		return err
+	}
+	ls, mine := c.listings.join(dir, prefix, chunks)
+	if !mine {
+		select {
+		case <-ls.done:
+			return ls.err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer c.listings.leave(ls)
+	ctx, cancel := context.WithTimeout(ctx, c.listTimeout())
+	defer cancel()
+	if firstPage {
+		ls.err = c.runPage(ctx, ls)
+	} else {
+		ls.err = c.runList(ctx, ls)
+	}
+	c.note(ls.err)
+	return ls.err
+}
+
+// listTimeout bounds one listing; a page that does not come ends it earlier
+// by the backend's own time-outs.
+func (c *Cache) listTimeout() time.Duration { return 20 * max(c.cfg.ReadTimeout, time.Second) }
+
+func (c *Cache) runPage(ctx context.Context, ls *listing) error {
+	entries, more, err := c.remote().ListPage(ctx, ls.prefix, "", 1000)
+	if err != nil {
+		return err
+	}
+	for len(entries) > 0 {
+		n := min(len(entries), mergeBatch)
+		if err := c.merge(ls, entries[:n]); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return c.listed(ls, !more)
+}
+
+func (c *Cache) runList(ctx context.Context, ls *listing) error {
+	batch := make([]s3backend.Entry, 0, mergeBatch)
+	for e, err := range c.remote().List(ctx, ls.prefix, "") {
+		if err != nil {
+			return err
+		}
+		if batch = append(batch, e); len(batch) == mergeBatch {
+			if err := c.merge(ls, batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	if err := c.merge(ls, batch); err != nil {
+		return err
+	}
+	return c.listed(ls, true)
+}
+
+func (c *Cache) remote() Remote { return c.cfg.Remote }
+
+// listed records the end of a listing; a complete one takes away the names
+// that it did not show and nobody changed here.
+func (c *Cache) listed(ls *listing, complete bool) error {
+	if complete {
+		if err := c.sweep(ls); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.update("listed", func(ch *change) error {
+		l, _, err := ch.Listing(ls.dir)
+		if err != nil {
+			return err
+		}
+		if !complete {
+			l.Big = true
+			return ch.PutListing(ls.dir, l)
+		}
+		l = journal.Listing{Begun: ls.begun.UnixNano(), Ended: ch.now, Complete: true, Big: len(ls.seen) > 1000}
+		return ch.PutListing(ls.dir, l)
+	})
+}
+
+// sweep drops names that a complete listing did not show.
+func (c *Cache) sweep(ls *listing) error {
+	after := ""
+	for {
+		var gone []string
+		n := 0
+		err := c.view(func(tx *journal.Tx) error {
+			return tx.Dirents(ls.dir, after, func(name string, _ journal.Dirent) error {
+				after = name
+				if _, ok := ls.seen[maphash.String(ls.seed, name)]; !ok {
+					gone = append(gone, name)
+				}
+				if n++; n == 10*mergeBatch {
+					return journal.Stop
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+		for len(gone) > 0 {
+			k := min(len(gone), mergeBatch)
+			if err := c.sweepNames(ls, gone[:k]); err != nil {
+				return err
+			}
+			gone = gone[k:]
+		}
+		if n < 10*mergeBatch {
+			return nil
+		}
+	}
+}
+
+func (c *Cache) sweepNames(ls *listing, gone []string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var forget []string
+	err := c.update("swept", func(ch *change) error {
+		forget = forget[:0]
+		for _, name := range gone {
+			dropped, err := ch.dropIfRemote(ls, name)
+			if err != nil {
+				return err
+			}
+			if dropped {
+				forget = append(forget, name)
+			}
+		}
+		return nil
+	})
+	for _, name := range forget {
+		c.kernel.EntryGone(ls.dir, name)
+	}
+	return err
+}
+
+// dropIfRemote takes a name away that is no longer in the bucket, unless it
+// has something local to it.
+func (ch *change) dropIfRemote(ls *listing, name string) (bool, error) {
+	d, found, err := ch.Dirent(ls.dir, name)
+	if err != nil || !found {
+		return false, err
+	}
+	rec, found, err := ch.Inode(d.Ino)
+	if err != nil || !found {
+		return false, err
+	}
+	key, err := childKey(ls.prefix, name, rec.Kind)
+	if err != nil {
+		return false, err
+	}
+	if local, err := ch.local(key, rec, ls.begun); err != nil || local {
+		return false, err
+	}
+	return true, ch.orphan(d.Ino, rec, remoteChanged)
+}
+
+// local reports whether the key, or (directories) one below it, has a change
+// that a listing begun at t cannot know.
+func (ch *change) local(key string, rec *journal.Inode, t time.Time) (bool, error) {
+	if _, found, err := ch.Row(key); err != nil || found {
+		return found, err
+	}
+	if ch.c.listings.settledSince(key, t) || rec.State != journal.Clean && rec.State != journal.Armed {
+		return true, nil
+	}
+	if rec.Kind != Dir {
+		return false, nil
+	}
+	below := false
+	err := ch.Rows(rec.Prefix, func(string, *journal.Row) error {
+		below = true
+		return journal.Stop
+	})
+	return below, err
+}

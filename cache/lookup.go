@@ -1,0 +1,259 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/cache/names"
+	"github.com/moorfs/moorfs/s3backend"
+)
+
+// Lookup returns what a name in a directory means, as of at most ListTTL (a
+// name that is there) or NegativeTTL (one that is not) ago; names changed here
+// are always current.
+func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (Attr, error) {
+	ino, err := c.resolve(ctx, parent, name)
+	if err != nil {
+		return Attr{}, &Error{"lookup", name, err}
+	}
+	return c.Attr(ctx, ino)
+}
+
+// resolve finds the inode of a name, asking the bucket where what is known is
+// too old.
+func (c *Cache) resolve(ctx context.Context, parent Ino, name string) (Ino, error) {
+	if len(name) > 255 {
+		return 0, ErrNameTooLong
+	}
+	v, err := c.known(parent, name)
+	if err != nil || v.settled {
+		return v.answer(err)
+	}
+	err = c.ask(ctx, parent, name, v)
+	if err != nil && !c.serveStale(err) {
+		return 0, err
+	}
+	v, again := c.known(parent, name)
+	if again == nil && v.ino == 0 && err != nil && !v.listing.Complete {
+		return 0, err
+	}
+	return v.answer(again)
+}
+
+// serveStale reports whether the bucket's silence leaves what is known to
+// answer with.
+func (c *Cache) serveStale(err error) bool {
+	k := s3backend.KindOf(err)
+	return k == s3backend.Offline || k == s3backend.Busy || errors.Is(err, context.DeadlineExceeded)
+}
+
+// A verdict is what the journal knows about a name.
+type verdict struct {
+	ino     Ino
+	settled bool // no need to ask the bucket
+	key     string
+	listing journal.Listing
+}
+
+func (v verdict) answer(err error) (Ino, error) {
+	if err == nil && v.ino == 0 {
+		err = ErrNotExist
+	}
+	return v.ino, err
+}
+
+func (c *Cache) known(parent Ino, name string) (v verdict, err error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	err = c.view(func(tx *journal.Tx) error {
+		dir, found, err := tx.Inode(parent)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return ErrStale
+		}
+		if dir.Kind != Dir {
+			return ErrNotDir
+		}
+		if v.listing, _, err = tx.Listing(parent); err != nil {
+			return err
+		}
+		d, found, err := tx.Dirent(parent, name)
+		if err != nil {
+			return err
+		}
+		if found {
+			v.ino = d.Ino
+		}
+		if v.key, err = childKey(dir.Prefix, name, File); err != nil {
+			if errors.Is(err, ErrInvalid) {
+				v.settled, err = true, nil // no key has such a name
+			}
+			return err
+		}
+		v.settled, err = c.settled(tx, dir, v, parent, name)
+		return err
+	})
+	return v, err
+}
+
+// settled reports whether what the journal says of a name may be answered
+// without asking.
+func (c *Cache) settled(tx *journal.Tx, dir *journal.Inode, v verdict, parent Ino, name string) (bool, error) {
+	for _, key := range []string{v.key, v.key + "/"} {
+		if _, found, err := tx.Row(key); err != nil || found {
+			return found, err
+		}
+	}
+	if own, err := c.unpublished(tx, dir); err != nil || own {
+		return own, err
+	}
+	if v.ino != 0 {
+		return fresher(c.cfg.ListTTL, v.listing.Begun, c.fresh.seen(v.ino)), nil
+	}
+	return fresher(c.negativeTTL(v.listing), v.listing.Begun, c.fresh.seenAbsent(parent, name)) && v.listing.Complete ||
+		fresher(c.cfg.NegativeTTL, 0, c.fresh.seenAbsent(parent, name)), nil
+}
+
+// negativeTTL is how long a listing speaks for names it did not show: a
+// directory whose listing takes long is not listed all the time.
+func (c *Cache) negativeTTL(l journal.Listing) time.Duration {
+	if c.cfg.NegativeTTL == 0 {
+		return 0
+	}
+	return max(c.cfg.NegativeTTL, 20*time.Duration(l.Ended-l.Begun))
+}
+
+func fresher(ttl time.Duration, listed int64, seen time.Time) bool {
+	now := time.Now()
+	return ttl > 0 && (now.Sub(time.Unix(0, listed)) < ttl || now.Sub(seen) < ttl)
+}
+
+// unpublished reports whether a directory exists here only, so that nobody
+// else can have put anything into it.
+func (c *Cache) unpublished(tx *journal.Tx, dir *journal.Inode) (bool, error) {
+	if dir.Base.ETag != "" || dir.Prefix == c.cfg.Prefix {
+		return false, nil
+	}
+	r, found, err := tx.Row(dir.Prefix)
+	return found && r.Want == journal.WantInode && r.Known == journal.KnownAbsent && r.Nonce == "", err
+}
+
+// ask brings one name into step: by listing its directory where that is one
+// request, else by asking for the name alone.
+func (c *Cache) ask(ctx context.Context, parent Ino, name string, v verdict) error {
+	if c.quiet() {
+		return &s3backend.Error{Op: "lookup", Key: v.key, Kind: s3backend.Offline}
+	}
+	if !v.listing.Big && c.cfg.NegativeTTL > 0 && c.cfg.ListTTL > 0 {
+		if err := c.list(ctx, parent, true); err != nil {
+			return err
+		}
+		if w, err := c.known(parent, name); err != nil || w.settled {
+			return err
+		}
+	}
+	if v.listing.Complete && v.ino == 0 && c.cfg.NegativeTTL > 0 {
+		return c.list(ctx, parent, false)
+	}
+	return c.probeName(ctx, parent, name, v)
+}
+
+// probeName asks for one name alone: the object, and anything below it.
+func (c *Cache) probeName(ctx context.Context, parent Ino, name string, v verdict) error {
+	began := time.Now()
+	prefix, chunks, err := c.prefixOf(parent)
+	if err != nil {
+		return err
+	}
+	var below []s3backend.Entry
+	listed := make(chan error, 1)
+	go func() {
+		var err error
+		below, _, err = c.remote().ListPage(ctx, v.key+"/", "", 1)
+		listed <- err
+	}()
+	o, headErr := c.remote().Head(ctx, v.key)
+	if err := <-listed; err != nil {
+		c.note(err)
+		return err
+	}
+	c.note(headErr)
+	var entries []s3backend.Entry
+	if headErr == nil {
+		entries = append(entries, s3backend.Entry{Key: v.key, Size: o.Size, ETag: o.ETag, Modified: o.Modified, StorageClass: o.StorageClass})
+	} else if s3backend.KindOf(headErr) != s3backend.NotFound {
+		return headErr
+	}
+	if len(below) > 0 && !strings.HasSuffix(v.key, "/") {
+		entries = append(entries, s3backend.Entry{Key: v.key + "/", Prefix: true})
+	}
+	ls := &listing{dir: parent, prefix: prefix, chunks: chunks, begun: began, seed: probeSeed, seen: map[uint64]struct{}{}}
+	if err := c.merge(ls, entries); err != nil {
+		return err
+	}
+	return c.probed(parent, name, began, len(entries) > 0, o)
+}
+
+// probed remembers the outcome of a probe, and takes the name away if nothing
+// was there.
+func (c *Cache) probed(parent Ino, name string, began time.Time, there bool, o s3backend.Object) error {
+	v, err := c.known(parent, name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case v.ino != 0 && there:
+		c.fresh.saw(v.ino, began)
+		if o.ETag != "" {
+			return c.learn(v.ino, o)
+		}
+	case v.ino == 0:
+		c.fresh.sawAbsent(parent, name, began)
+	default:
+		prefix, _, err := c.prefixOf(parent)
+		if err != nil {
+			return err
+		}
+		c.fresh.sawAbsent(parent, name, began)
+		return c.sweepNames(&listing{dir: parent, prefix: prefix, begun: began}, []string{name})
+	}
+	return nil
+}
+
+// prefixOf returns what all keys in a directory begin with and, for one that
+// stands for part of a long name, the names of those parts.
+func (c *Cache) prefixOf(dir Ino) (prefix string, chunks []string, err error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	err = c.view(func(tx *journal.Tx) error {
+		for ino := dir; ; {
+			rec, found, err := tx.Inode(ino)
+			if err != nil {
+				return err
+			}
+			if !found {
+				return ErrStale
+			}
+			if rec.Kind != Dir {
+				return ErrNotDir
+			}
+			if ino == dir {
+				prefix = rec.Prefix
+			}
+			n, err := names.Parse(rec.Name)
+			if ino == Root || err != nil || !n.Continues {
+				slices.Reverse(chunks)
+				return nil
+			}
+			chunks = append(chunks, rec.Name)
+			ino = rec.Parent
+		}
+	})
+	return prefix, chunks, err
+}

@@ -1,0 +1,240 @@
+package cache
+
+import (
+	"errors"
+	"hash/maphash"
+	"strings"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/cache/names"
+	"github.com/moorfs/moorfs/s3backend"
+)
+
+// merge brings lines of a listing into the dirents, in one transaction.
+func (c *Cache) merge(ls *listing, entries []s3backend.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var forget []string
+	err := c.update("merged", func(ch *change) error {
+		dir, found, err := ch.Inode(ls.dir)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return ErrNotExist
+		}
+		forget = forget[:0]
+		for _, e := range entries {
+			gone, err := ch.mergeEntry(ls, dir, e)
+			if err != nil {
+				return err
+			}
+			if gone != "" {
+				forget = append(forget, gone)
+			}
+		}
+		return nil
+	})
+	for _, name := range forget {
+		c.kernel.EntryGone(ls.dir, name)
+	}
+	return err
+}
+
+// mergeEntry merges one line and returns a name whose meaning changed.
+func (ch *change) mergeEntry(ls *listing, dir *journal.Inode, e s3backend.Entry) (string, error) {
+	if e.Key == ls.prefix && !e.Prefix {
+		ls.marker = true
+		if err := ch.mergeMarker(ls, dir, e); err != nil || e.Size == 0 {
+			return "", err
+		}
+	}
+	rest := e.Key[len(ls.prefix):]
+	if e.Prefix {
+		rest = strings.TrimSuffix(rest, "/")
+	}
+	name, kind, ok := ls.nameOf(rest, e.Prefix)
+	if !ok {
+		return "", nil
+	}
+	if !e.Prefix && rest == "" {
+		name = names.EscapeFile("")
+	}
+	name, gone, err := ch.separate(ls, name, rest, kind)
+	if err != nil {
+		return "", err
+	}
+	ls.seen[maphash.String(ls.seed, name)] = struct{}{}
+	changed, err := ch.mergeName(ls, name, kind, e)
+	if err == nil && changed {
+		gone = name
+	}
+	return gone, err
+}
+
+// nameOf returns how the text behind a directory's prefix is called there
+// and whether it is called there at all: what is too long for one name shows
+// as synthetic directories.
+func (ls *listing) nameOf(rest string, isPrefix bool) (string, Kind, bool) {
+	kind := File
+	if isPrefix {
+		kind = Dir
+	}
+	if len(ls.chunks) > 0 {
+		name, ok := names.Listed(ls.chunks, rest)
+		return name, continued(name, kind), ok
+	}
+	name := names.Split(rest)[0]
+	return name, continued(name, kind), true
+}
+
+func continued(name string, kind Kind) Kind {
+	if n, err := names.Parse(name); err == nil && n.Continues {
+		return Dir
+	}
+	return kind
+}
+
+// separate keeps object x and prefix x/ apart: the directory has the name,
+// the object its escaped form.
+func (ch *change) separate(ls *listing, name, rest string, kind Kind) (use, gone string, err error) {
+	d, found, err := ch.Dirent(ls.dir, name)
+	if err != nil || !found {
+		return name, "", err
+	}
+	isDir := kind == Dir
+	if isDir == (d.Kind == Dir) {
+		return name, "", nil
+	}
+	if !isDir {
+		return names.EscapeFile(rest), "", nil
+	}
+	rec, found, err := ch.Inode(d.Ino)
+	if err != nil || !found {
+		return name, "", err
+	}
+	escaped := names.EscapeFile(rest)
+	rec.Name = escaped
+	ls.seen[maphash.String(ls.seed, escaped)] = struct{}{}
+	err = errors.Join(ch.DeleteDirent(ls.dir, name), ch.PutDirent(ls.dir, escaped, d), ch.PutInode(d.Ino, rec))
+	return name, name, err
+}
+
+// mergeMarker learns of the directory's own object.
+func (ch *change) mergeMarker(ls *listing, dir *journal.Inode, e s3backend.Entry) error {
+	local, err := ch.local(ls.prefix, &journal.Inode{Kind: File, State: dir.State}, ls.begun)
+	if err != nil || local || dir.Base.ETag == e.ETag {
+		return err
+	}
+	dir.Base, dir.AttrsKnown = baseOfEntry(e), false
+	return ch.PutInode(ls.dir, dir)
+}
+
+// mergeName brings one name into step; changed says that it now means another
+// inode.
+func (ch *change) mergeName(ls *listing, name string, kind Kind, e s3backend.Entry) (changed bool, err error) {
+	key, err := childKey(ls.prefix, name, kind)
+	if err != nil {
+		return false, err
+	}
+	d, found, err := ch.Dirent(ls.dir, name)
+	if err != nil {
+		return false, err
+	}
+	if !found {
+		return false, ch.mergeNew(ls, name, key, kind, e)
+	}
+	if kind == Dir {
+		return false, nil
+	}
+	rec, _, err := ch.Inode(d.Ino)
+	if err != nil {
+		return false, err
+	}
+	if local, err := ch.local(key, rec, ls.begun); err != nil || local {
+		return false, err
+	}
+	if rec.Base.ETag == e.ETag {
+		return false, ch.mergeSame(d.Ino, rec, e)
+	}
+	if err := ch.orphan(d.Ino, rec, remoteChanged); err != nil {
+		return false, err
+	}
+	_, err = ch.adopt(ls.dir, name, entryInode(ch.c, kind, key, e))
+	return true, err
+}
+
+func (ch *change) mergeNew(ls *listing, name, key string, kind Kind, e s3backend.Entry) error {
+	if _, found, err := ch.Row(key); err != nil || found {
+		return err
+	}
+	if ch.c.listings.settledSince(key, ls.begun) {
+		return nil
+	}
+	_, err := ch.adopt(ls.dir, name, entryInode(ch.c, kind, key, e))
+	return err
+}
+
+// mergeSame notices a metadata self-copy: same ETag, newer time.
+func (ch *change) mergeSame(ino Ino, rec *journal.Inode, e s3backend.Entry) error {
+	if e.Modified.IsZero() || rec.Base.Modified == e.Modified.UnixNano() {
+		return nil
+	}
+	// S3's listings have milliseconds where its HEAD and PUT answers have
+	// seconds: less than a second apart is the same time.
+	sameWrite := abs(rec.Base.Modified-e.Modified.UnixNano()) < int64(time.Second)
+	rec.Base.Modified = e.Modified.UnixNano()
+	if !sameWrite && ch.c.cfg.Attrs == AttrsExact {
+		rec.AttrsKnown = false
+	}
+	return ch.PutInode(ino, rec)
+}
+
+func abs(n int64) int64 { return max(n, -n) }
+
+// adopt gives a name to a new inode for something that is in the bucket.
+func (ch *change) adopt(dir Ino, name string, rec *journal.Inode) (Ino, error) {
+	ino, err := ch.c.db.NextIno()
+	if err != nil {
+		return 0, err
+	}
+	rec.Parent, rec.Name = dir, name
+	return ino, errors.Join(ch.PutInode(ino, rec), ch.PutDirent(dir, name, journal.Dirent{Ino: ino, Kind: rec.Kind}))
+}
+
+func baseOfEntry(e s3backend.Entry) journal.Base {
+	b := journal.Base{ETag: e.ETag, Size: e.Size}
+	if !e.Modified.IsZero() {
+		b.Modified = e.Modified.UnixNano()
+	}
+	return b
+}
+
+func baseOf(o s3backend.Object) journal.Base {
+	b := journal.Base{ETag: o.ETag, Version: o.Version, Size: o.Size}
+	if !o.Modified.IsZero() {
+		b.Modified = o.Modified.UnixNano()
+	}
+	return b
+}
+
+// entryInode is the record of a listed object or prefix before its metadata
+// is known.
+func entryInode(c *Cache, kind Kind, key string, e s3backend.Entry) *journal.Inode {
+	rec := &journal.Inode{Kind: kind, State: journal.Clean, Nlink: 1, Uid: c.cfg.Uid, Gid: c.cfg.Gid, Mode: c.cfg.FileMode, Size: e.Size}
+	if kind == Dir {
+		rec.Mode, rec.Nlink, rec.Prefix, rec.Size = c.cfg.DirMode, 2, key, 0
+	} else {
+		rec.Base, rec.At, rec.StorageClass = baseOfEntry(e), key, e.StorageClass
+	}
+	rec.Mtime = rec.Base.Modified
+	if rec.Mtime == 0 {
+		rec.Mtime = time.Now().UnixNano()
+	}
+	rec.Atime, rec.Ctime, rec.Btime = rec.Mtime, rec.Mtime, rec.Mtime
+	return rec
+}

@@ -1,0 +1,438 @@
+package cache
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// deleteBatch is how many deletions one request takes
+// (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html).
+const deleteBatch = 1000
+
+// A queue knows which keys are not as wanted and when each is due, and hands
+// them to workers. One goroutine (run) owns all of it; others put into inbox.
+type queue struct {
+	ctx     context.Context
+	work    func(ctx context.Context, tasks []task) map[string]outcome
+	slots   int
+	workers sync.WaitGroup
+	stats   atomic.Pointer[queueStats]
+	done    atomic.Int64
+
+	inboxMu sync.Mutex // guards inbox, for the time of an append
+	inbox   []func()
+	wake    chan struct{}
+
+	// Owned by run.
+	items   map[string]*item
+	due     dueHeap
+	blocked map[string][]string // waiting for the row of a key to settle
+	busy    int
+	hold    time.Time // offline: one request at a time until then
+	waiters map[*waiter]struct{}
+}
+
+// An item is one key that is not as wanted.
+type item struct {
+	key     string
+	due     time.Time
+	size    int64
+	index   int // in the heap; -1: running or blocked
+	deletes bool
+	running bool
+	again   bool // told of while running
+	urgent  bool
+	refused bool
+	failure string
+	next    time.Time
+}
+
+// A task is a key to bring into step; asked: somebody waits for it, so that an
+// open file is not left to rest first.
+type task struct {
+	key   string
+	asked bool
+}
+
+// An outcome says what became of a key that a worker took.
+type outcome struct {
+	settled bool
+	due     time.Time // if not settled: try again then
+	after   string    // if not settled: when the row of this key has settled
+	refused bool
+	offline bool
+	failure string
+}
+
+type queueStats struct {
+	queued, running, refused int
+	bytes                    int64
+	failure                  string
+}
+
+// A waiter waits for a set of keys to settle or be refused.
+type waiter struct {
+	keys    map[string]struct{}
+	failure string
+	done    chan struct{}
+}
+
+func newQueue(ctx context.Context, work func(context.Context, []task) map[string]outcome, slots int) *queue {
+	q := &queue{ctx: ctx, work: work, slots: max(slots, 1), wake: make(chan struct{}, 1), items: map[string]*item{},
+		blocked: map[string][]string{}, waiters: map[*waiter]struct{}{}}
+	q.stats.Store(&queueStats{})
+	return q
+}
+
+// do has fn carried out by the owner, later.
+func (q *queue) do(fn func()) {
+	q.inboxMu.Lock()
+	q.inbox = append(q.inbox, fn)
+	q.inboxMu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tell passes on what a transaction did to rows. It never blocks.
+func (q *queue) tell(pokes map[string]poke) {
+	q.do(func() {
+		for key, p := range pokes {
+			q.apply(key, p)
+		}
+	})
+}
+
+// wait returns when no worker is left; run has ended before.
+func (q *queue) wait() { q.workers.Wait() }
+
+func (q *queue) completed() int64 { return q.done.Load() }
+
+func (q *queue) run() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		q.dispatch()
+		q.publish()
+		timer.Reset(q.untilNext())
+		select {
+		case <-q.ctx.Done():
+			return
+		case <-timer.C:
+		case <-q.wake:
+			q.inboxMu.Lock()
+			fns := q.inbox
+			q.inbox = nil
+			q.inboxMu.Unlock()
+			for _, fn := range fns {
+				fn()
+			}
+		}
+	}
+}
+
+func (q *queue) apply(key string, p poke) {
+	it := q.items[key]
+	if p.settled {
+		if it != nil && it.running {
+			it.again = true
+			it.next = time.Time{}
+			return
+		}
+		q.remove(key, it)
+		return
+	}
+	if it == nil {
+		it = &item{key: key, index: -1}
+		q.items[key] = it
+	}
+	it.deletes, it.refused = p.deletes, p.refused
+	if p.size > 0 {
+		it.size = p.size
+	}
+	it.next = time.Unix(0, p.due)
+	if it.running {
+		it.again = true
+		return
+	}
+	q.schedule(it, it.next)
+}
+
+func (q *queue) schedule(it *item, at time.Time) {
+	if it.urgent && !it.refused {
+		at = time.Time{}
+	}
+	it.due = at
+	if it.index >= 0 {
+		heap.Fix(&q.due, it.index)
+		return
+	}
+	heap.Push(&q.due, it)
+}
+
+// remove forgets a key that is as wanted, and lets go what waited for it.
+func (q *queue) remove(key string, it *item) {
+	if it != nil {
+		if it.index >= 0 {
+			heap.Remove(&q.due, it.index)
+		}
+		delete(q.items, key)
+		q.done.Add(1)
+	}
+	q.unblock(key)
+	for w := range q.waiters {
+		q.leave(w, key, "")
+	}
+}
+
+func (q *queue) unblock(key string) {
+	keys := q.blocked[key]
+	delete(q.blocked, key)
+	for _, k := range keys {
+		if it := q.items[k]; it != nil && !it.running {
+			q.schedule(it, time.Time{})
+		}
+	}
+}
+
+func (q *queue) leave(w *waiter, key, failure string) {
+	if _, ok := w.keys[key]; !ok {
+		return
+	}
+	delete(w.keys, key)
+	if failure != "" && w.failure == "" {
+		w.failure = failure
+	}
+	if len(w.keys) == 0 {
+		delete(q.waiters, w)
+		close(w.done)
+	}
+}
+
+// dispatch starts workers for what is due.
+func (q *queue) dispatch() {
+	now := time.Now()
+	for len(q.due) > 0 && q.busy < q.slots && !q.due[0].due.After(now) {
+		if q.busy > 0 && now.Before(q.hold) {
+			return
+		}
+		first := heap.Pop(&q.due).(*item)
+		batch := []*item{first}
+		if first.deletes {
+			batch = q.moreDeletes(batch, now)
+		}
+		q.start(batch)
+	}
+}
+
+// moreDeletes adds deletions that are due to a first one.
+func (q *queue) moreDeletes(batch []*item, now time.Time) []*item {
+	var back []*item
+	for len(q.due) > 0 && len(batch) < deleteBatch && len(back) < deleteBatch && !q.due[0].due.After(now) {
+		it := heap.Pop(&q.due).(*item)
+		if it.deletes {
+			batch = append(batch, it)
+		} else {
+			back = append(back, it)
+		}
+	}
+	for _, it := range back {
+		heap.Push(&q.due, it)
+	}
+	return batch
+}
+
+func (q *queue) start(batch []*item) {
+	tasks := make([]task, len(batch))
+	for i, it := range batch {
+		it.running, it.again = true, false
+		tasks[i] = task{it.key, it.urgent}
+	}
+	q.busy++
+	q.workers.Add(1)
+	go func() {
+		defer q.workers.Done()
+		out := q.work(q.ctx, tasks)
+		q.do(func() { q.finish(tasks, out) })
+	}()
+}
+
+func (q *queue) finish(tasks []task, out map[string]outcome) {
+	q.busy--
+	for _, t := range tasks {
+		key := t.key
+		it, o := q.items[key], out[key]
+		if it == nil {
+			continue
+		}
+		it.running = false
+		it.failure, it.refused = o.failure, o.refused
+		switch {
+		case o.offline:
+			q.hold = time.Now().Add(time.Second)
+		case o.settled || o.failure == "":
+			q.hold = time.Time{}
+		}
+		switch {
+		case o.settled && !it.again:
+			q.remove(key, it)
+		case o.settled && it.next.IsZero():
+			q.remove(key, it)
+		case o.after != "":
+			q.block(it, o.after)
+		default:
+			q.reschedule(it, o)
+		}
+	}
+}
+
+func (q *queue) reschedule(it *item, o outcome) {
+	if o.settled { // done, but wanted anew meanwhile: who waited for the first is served
+		for w := range q.waiters {
+			q.leave(w, it.key, "")
+		}
+		q.unblock(it.key)
+		it.urgent = false
+		q.schedule(it, it.next)
+		return
+	}
+	if o.refused {
+		it.urgent = false
+		for w := range q.waiters {
+			q.leave(w, it.key, o.failure)
+		}
+	}
+	urgent := it.urgent
+	if o.failure != "" {
+		it.urgent = false // its back-off counts
+	}
+	q.schedule(it, o.due)
+	it.urgent = urgent
+}
+
+// block parks a key until the row of another has settled, and hurries that.
+func (q *queue) block(it *item, after string) {
+	other := q.items[after]
+	if other == nil {
+		q.schedule(it, time.Time{})
+		return
+	}
+	q.blocked[after] = append(q.blocked[after], it.key)
+	q.hurry(other)
+}
+
+func (q *queue) hurry(it *item) {
+	if it.urgent {
+		return
+	}
+	it.urgent = true
+	if it.index >= 0 {
+		q.schedule(it, time.Time{})
+	}
+}
+
+func (q *queue) untilNext() time.Duration {
+	if len(q.due) == 0 {
+		return time.Hour
+	}
+	d := time.Until(q.due[0].due)
+	if q.busy >= q.slots {
+		return time.Hour
+	}
+	if h := time.Until(q.hold); q.busy > 0 && h > d {
+		d = h
+	}
+	return max(d, 0)
+}
+
+func (q *queue) publish() {
+	s := &queueStats{queued: len(q.items), running: q.busy}
+	if old := q.stats.Load(); len(q.items) > 2000 && q.done.Load()%64 != 0 {
+		*s = queueStats{len(q.items), q.busy, old.refused, old.bytes, old.failure}
+		q.stats.Store(s)
+		return
+	}
+	for _, it := range q.items {
+		s.bytes += it.size
+		if it.refused {
+			s.refused++
+		}
+		if it.failure != "" {
+			s.failure = it.failure
+		}
+	}
+	q.stats.Store(s)
+}
+
+// waitFor makes keys (nil: all) urgent and returns a waiter for them. Refused
+// ones are tried again.
+func (q *queue) waitFor(keys []string) *waiter {
+	w := &waiter{keys: map[string]struct{}{}, done: make(chan struct{})}
+	q.do(func() {
+		if keys == nil {
+			for key := range q.items {
+				keys = append(keys, key)
+			}
+		}
+		for _, key := range keys {
+			it := q.items[key]
+			if it == nil {
+				continue
+			}
+			w.keys[key] = struct{}{}
+			it.refused = false
+			it.urgent = false
+			q.hurry(it)
+		}
+		if len(w.keys) == 0 {
+			close(w.done)
+			return
+		}
+		q.waiters[w] = struct{}{}
+	})
+	return w
+}
+
+// kickOthers makes everything but one key urgent, and reports whether there is
+// anything that could move.
+func (q *queue) kickOthers(own string) bool {
+	s := q.stats.Load()
+	q.do(func() {
+		for _, it := range q.items {
+			if it.key != own && !it.refused {
+				q.hurry(it)
+			}
+		}
+	})
+	others := s.queued - s.refused
+	if own != "" {
+		others--
+	}
+	return others > 0
+}
+
+// A dueHeap is a heap of items by due time (container/heap).
+type dueHeap []*item
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+func (h *dueHeap) Push(x any) {
+	it := x.(*item)
+	it.index = len(*h)
+	*h = append(*h, it)
+}
+func (h *dueHeap) Pop() any {
+	old := *h
+	it := old[len(old)-1]
+	it.index = -1
+	*h = old[:len(old)-1]
+	return it
+}

@@ -1,0 +1,113 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/journal"
+)
+
+// ReadDir returns at most max names of a directory that come strictly after
+// `after` in byte order; none: the end. With after == "" the directory is
+// listed first if what is known is older than ListTTL. A name that exists
+// during the whole of a reading is returned once.
+func (c *Cache) ReadDir(ctx context.Context, dir Ino, after string, max int) ([]DirEntry, error) {
+	if after == "" {
+		if err := c.ensureListed(ctx, dir); err != nil {
+			return nil, &Error{"read directory", c.pathOf(dir), err}
+		}
+	}
+	entries, unknown, err := c.dirents(dir, after, max)
+	if err != nil {
+		return nil, &Error{"read directory", c.pathOf(dir), err}
+	}
+	if len(unknown) == 0 {
+		return entries, nil
+	}
+	if err := c.learnAll(ctx, unknown); err != nil {
+		return nil, &Error{"read directory", c.pathOf(dir), err}
+	}
+	entries, _, err = c.dirents(dir, after, max)
+	return entries, err
+}
+
+// dirents reads names from the journal, and which of their inodes lack
+// attributes.
+func (c *Cache) dirents(dir Ino, after string, max int) (entries []DirEntry, unknown []Ino, err error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	err = c.view(func(tx *journal.Tx) error {
+		return tx.Dirents(dir, after, func(name string, d journal.Dirent) error {
+			entries = append(entries, DirEntry{Name: name, Ino: d.Ino, Kind: d.Kind})
+			if c.cfg.Attrs == AttrsExact {
+				if rec, found, err := tx.Inode(d.Ino); err != nil {
+					return err
+				} else if found && !rec.AttrsKnown {
+					unknown = append(unknown, d.Ino)
+				}
+			}
+			if len(entries) == max {
+				return journal.Stop
+			}
+			return nil
+		})
+	})
+	return entries, unknown, err
+}
+
+// ensureListed makes the names of a directory complete, as of at most ListTTL
+// ago; without the bucket a complete older listing serves.
+func (c *Cache) ensureListed(ctx context.Context, dir Ino) error {
+	var l journal.Listing
+	var own bool
+	c.mu.RLock()
+	err := c.view(func(tx *journal.Tx) error {
+		rec, found, err := tx.Inode(dir)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return ErrStale
+		}
+		if l, _, err = tx.Listing(dir); err != nil {
+			return err
+		}
+		own, err = c.unpublished(tx, rec)
+		return err
+	})
+	c.mu.RUnlock()
+	if err != nil || own || l.Complete && fresher(c.cfg.ListTTL, l.Begun, time.Time{}) || l.Complete && c.quiet() {
+		return err
+	}
+	if err := c.list(ctx, dir, false); err != nil && !(l.Complete && c.serveStale(err)) {
+		return err
+	}
+	return nil
+}
+
+// Parent returns the directory that a directory lies in; the root is its own.
+func (c *Cache) Parent(_ context.Context, dir Ino) (Ino, error) {
+	rec, err := c.record(dir)
+	if err != nil || dir == Root {
+		return Root, err
+	}
+	return rec.Parent, nil
+}
+
+// pathOf returns an inode's path below the mount, for people.
+func (c *Cache) pathOf(ino Ino) string {
+	path := ""
+	for ino != Root && ino != 0 {
+		rec, err := c.record(ino)
+		if err != nil {
+			return "…/" + path
+		}
+		if path == "" {
+			path = rec.Name
+		} else {
+			path = rec.Name + "/" + path
+		}
+		ino = rec.Parent
+	}
+	return path
+}

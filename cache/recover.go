@@ -1,0 +1,341 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/extent"
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/cache/names"
+)
+
+// ballast is the disk the journal gives up to survive a full disk.
+const ballast = journal.RecommendedBallast
+
+// recover opens the journal and makes of what an earlier process left, by
+// crash or not, the state that it had acknowledged. Afterwards the rows say
+// what is to be done; nothing else is remembered.
+func (c *Cache) recover() error {
+	start, err := c.openJournal()
+	if errors.Is(err, journal.ErrDamaged) {
+		start, err = c.rebuild(err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.ensureRoot(); err != nil {
+		return err
+	}
+	if err := c.recoverRows(start); err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	if err := c.buryOrphans(); err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	return c.countData()
+}
+
+func (c *Cache) openJournal() (start journal.Start, err error) {
+	c.db, start, err = journal.Open(journal.Options{Dir: filepath.Join(c.cfg.Dir, "db"), Log: c.cfg.Log, Ballast: ballast,
+		Identity: journal.Identity{Endpoint: c.cfg.Endpoint, Bucket: c.cfg.Bucket, Prefix: c.cfg.Prefix}})
+	return start, err
+}
+
+func (c *Cache) ensureRoot() error {
+	return c.update("rooted", func(ch *change) error {
+		if _, found, err := ch.Inode(Root); err != nil || found {
+			return err
+		}
+		return ch.PutInode(Root, &journal.Inode{Kind: Dir, State: journal.Clean, Nlink: 2, Mode: c.cfg.DirMode, Uid: c.cfg.Uid, Gid: c.cfg.Gid,
+			Prefix: c.cfg.Prefix, AttrsKnown: true, Atime: ch.now, Mtime: ch.now, Ctime: ch.now, Btime: ch.now})
+	})
+}
+
+// recoverRows puts every row to the queue, as not running, with its file as
+// it was acknowledged.
+func (c *Cache) recoverRows(start journal.Start) error {
+	var keys []string
+	err := c.view(func(tx *journal.Tx) error {
+		return tx.Rows("", func(key string, _ *journal.Row) error {
+			keys = append(keys, key)
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for len(keys) > 0 {
+		n := min(len(keys), mergeBatch)
+		err := c.update("recovered", func(ch *change) error {
+			for _, key := range keys[:n] {
+				if err := ch.recoverRow(key, start); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		keys = keys[n:]
+	}
+	return nil
+}
+
+func (ch *change) recoverRow(key string, start journal.Start) error {
+	r, found, err := ch.Row(key)
+	if err != nil || !found {
+		return err
+	}
+	if r.Progress == journal.Running && r.Want != journal.WantInode {
+		r.Known = journal.KnownNot // the deletion may have been done
+	}
+	r.Progress, r.NotBefore = journal.Waiting, 0
+	r.Due = min(r.Due, ch.now+int64(ch.c.cfg.WriteBack))
+	if r.Holder != 0 {
+		if h, found, err := ch.Inode(r.Holder); err != nil {
+			return err
+		} else if !found || h.State == journal.Orphan {
+			r.Holder = 0 // nobody has it open any more
+		}
+	}
+	if r.Want != journal.WantInode {
+		return ch.putRow(key, r)
+	}
+	rec, found, err := ch.Inode(r.Ino)
+	if err != nil {
+		return err
+	}
+	if !found {
+		r.Want, r.Ino = journal.WantNothing, 0
+		return ch.putRow(key, r)
+	}
+	if err := ch.recoverFile(r.Ino, rec, start); err != nil {
+		return fmt.Errorf("%q: %w", key, err)
+	}
+	return ch.putRowSized(key, r, rec.Size)
+}
+
+// recoverFile makes a dirty file's record agree with its data file.
+func (ch *change) recoverFile(ino Ino, rec *journal.Inode, start journal.Start) error {
+	switch rec.State {
+	case journal.Flushing, journal.Redirtied, journal.Conflicted, journal.Refused, journal.Armed, journal.Clean:
+		rec.State = journal.Dirty
+	}
+	if rec.Kind != File {
+		return ch.PutInode(ino, rec)
+	}
+	e, found, err := ch.Extents(ino)
+	if err != nil {
+		return err
+	}
+	if !found {
+		e = &journal.Extents{}
+	}
+	st, err := os.Stat(ch.c.dataPath(ino))
+	size := int64(0)
+	if err == nil {
+		size = st.Size()
+	}
+	switch {
+	case rec.Base.ETag == "":
+		// All content is local; what was written and not closed when the
+		// daemon died is in the data file, as on a local filesystem.
+		if size != rec.Size || !e.Touched.Empty() {
+			rec.Size = size
+			rec.Generation++
+		}
+		e.Present = extent.New(extent.Range{Off: 0, Len: rec.Size})
+		e.Dirty = e.Present.Clone()
+	default:
+		ch.recoverPartial(rec, e, size)
+		if !start.SameBoot && !e.Synced {
+			// Clean bytes that were never synced may be zeros now.
+			e.Present = e.Dirty.Clone()
+		}
+	}
+	e.Touched = extent.Set{}
+	return errors.Join(ch.PutInode(ino, rec), ch.PutExtents(ino, e))
+}
+
+// recoverPartial decides about blocks that were touched but not acknowledged:
+// where the whole block was here before, the data file has one coherent state
+// of it; elsewhere written bytes cannot be told from holes, and only what was
+// acknowledged counts.
+func (ch *change) recoverPartial(rec *journal.Inode, e *journal.Extents, size int64) {
+	if e.Touched.Empty() {
+		return
+	}
+	rec.Generation++
+	for _, t := range e.Touched.Ranges() {
+		for off := t.Off; off < t.End(); off += touchBlock {
+			n := min(touchBlock, max(rec.Size, size)-off)
+			if n <= 0 {
+				break
+			}
+			if e.Present.Contains(off, min(n, max(rec.Size-off, 0))) && off < rec.Size {
+				e.Dirty.Add(off, n)
+				e.Present.Add(off, n)
+				rec.Size = max(rec.Size, min(size, off+n))
+				rec.Changed |= journal.ChangedData
+				continue
+			}
+			for _, gap := range e.Dirty.Missing(off, touchBlock) {
+				e.Present.Remove(gap.Off, gap.Len)
+			}
+		}
+	}
+	e.Dirty.Truncate(rec.Size)
+	e.Present.Truncate(rec.Size)
+}
+
+// buryOrphans removes what was unlinked but open when the daemon died.
+func (c *Cache) buryOrphans() error {
+	var inos []Ino
+	err := c.view(func(tx *journal.Tx) error {
+		return tx.Orphans(func(ino journal.Ino) error {
+			inos = append(inos, ino)
+			return nil
+		})
+	})
+	for _, ino := range inos {
+		if err == nil {
+			err = c.reap(ino)
+		}
+	}
+	return err
+}
+
+// countData adds up the disk in use and removes data files that nothing
+// refers to.
+func (c *Cache) countData() error {
+	return c.walkData(func(ino Ino, path string) error {
+		if strings.HasSuffix(path, ".new") {
+			return os.Remove(path)
+		}
+		if strings.HasSuffix(path, sidecarSuffix) {
+			return nil
+		}
+		var keep bool
+		err := c.view(func(tx *journal.Tx) error {
+			rec, found, err := tx.Inode(ino)
+			if err != nil || !found {
+				return err
+			}
+			_, present, err := tx.Extents(ino)
+			keep = present || rec.State != journal.Clean || rec.Base.ETag == ""
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if _, err := os.Lstat(path + sidecarSuffix); err == nil && !keep {
+			c.cfg.Log.Error("cache: a dirty data file is unknown to the journal; it is kept", "file", path)
+			keep = true
+		}
+		used := blocksOf(path)
+		c.space.add(used)
+		if !keep {
+			c.removeData(ino)
+			return nil
+		}
+		c.space.idle(ino, used)
+		return nil
+	})
+}
+
+// rebuild moves a damaged journal aside and makes a new one from the sidecars.
+// What was clean is listed and fetched again.
+func (c *Cache) rebuild(cause error) (journal.Start, error) {
+	aside := filepath.Join(c.cfg.Dir, "db.damaged-"+time.Now().UTC().Format("20060102T150405"))
+	c.cfg.Log.Error("cache: the index is damaged; rebuilding it from the data files", "error", cause, "kept", aside)
+	if err := os.Rename(filepath.Join(c.cfg.Dir, "db"), aside); err != nil {
+		return journal.Start{}, errors.Join(cause, err)
+	}
+	start, err := c.openJournal()
+	if err != nil {
+		return start, err
+	}
+	if err := c.ensureRoot(); err != nil {
+		return start, err
+	}
+	highest := Root
+	if err := c.walkData(func(ino Ino, _ string) error { highest = max(highest, ino); return nil }); err != nil {
+		return start, err
+	}
+	for { // numbers are never used twice
+		ino, err := c.db.NextIno()
+		if err != nil {
+			return start, err
+		}
+		if ino > highest {
+			break
+		}
+	}
+	return start, c.readSidecars(func(s sidecar) error {
+		return c.update("rebuilt", func(ch *change) error { return ch.rebuildFile(s) })
+	})
+}
+
+// rebuildFile queues one dirty file again, in its directory, which is made
+// known if it is not.
+func (ch *change) rebuildFile(s sidecar) error {
+	dir, err := ch.rebuildDir(s.Prefix)
+	if err != nil {
+		return err
+	}
+	rec := s.Inode
+	rec.Parent, rec.State = dir, journal.Dirty
+	rec.Changed |= journal.ChangedData
+	dirty := extent.New(s.Dirty...)
+	if rec.Base.ETag == "" {
+		dirty = extent.New(extent.Range{Off: 0, Len: rec.Size})
+	}
+	key, err := childKey(s.Prefix, rec.Name, rec.Kind)
+	if err != nil {
+		return err
+	}
+	var known = rec.Base
+	if rec.At != key {
+		known = journal.Base{}
+	}
+	return errors.Join(ch.PutInode(s.Ino, &rec), ch.PutDirent(dir, rec.Name, journal.Dirent{Ino: s.Ino, Kind: rec.Kind}),
+		ch.PutExtents(s.Ino, &journal.Extents{Present: dirty, Dirty: dirty.Clone(), Boot: ch.c.boot}),
+		ch.wantInode(key, s.Ino, &rec, known))
+}
+
+// rebuildDir returns the inode of the directory with a prefix, making it and
+// those above it as needed.
+func (ch *change) rebuildDir(prefix string) (Ino, error) {
+	ino, at := Root, ch.c.cfg.Prefix
+	for at != prefix {
+		rest := strings.TrimPrefix(prefix, at)
+		component, _, ok := strings.Cut(rest, "/")
+		if !ok {
+			return 0, fmt.Errorf("directory %q is outside of the mount", prefix)
+		}
+		for _, name := range names.Split(component) {
+			key, err := childKey(at, name, Dir)
+			if err != nil {
+				return 0, err
+			}
+			d, found, err := ch.Dirent(ino, name)
+			if err != nil {
+				return 0, err
+			}
+			if !found {
+				rec := &journal.Inode{Kind: Dir, State: journal.Clean, Nlink: 2, Mode: ch.c.cfg.DirMode, Uid: ch.c.cfg.Uid, Gid: ch.c.cfg.Gid,
+					Prefix: key, Atime: ch.now, Mtime: ch.now, Ctime: ch.now, Btime: ch.now}
+				if d.Ino, err = ch.adopt(ino, name, rec); err != nil {
+					return 0, err
+				}
+			}
+			ino, at = d.Ino, key
+		}
+	}
+	return ino, nil
+}

@@ -1,0 +1,204 @@
+package cache
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/cache/names"
+)
+
+// maxKey is S3's limit for a key, in bytes.
+const maxKey = 1024
+
+// A change collects, within one transaction, what the queue must hear when it
+// has committed.
+type change struct {
+	*journal.Tx
+	c    *Cache
+	now  int64
+	poke map[string]poke
+	gone []Ino   // data files to remove
+	used []*file // to be closed if nobody uses them after all
+}
+
+type poke struct {
+	due     int64
+	size    int64
+	deletes bool
+	settled bool
+	refused bool
+}
+
+// update runs one transaction and tells the queue of the rows it edited. The
+// caller holds c.mu for writing.
+func (c *Cache) update(name string, fn func(ch *change) error) error {
+	ch := &change{c: c, now: time.Now().UnixNano(), poke: map[string]poke{}}
+	err := c.db.Update(name, func(tx *journal.Tx) error {
+		ch.Tx = tx
+		return fn(ch)
+	})
+	if err != nil {
+		return err
+	}
+	if len(ch.poke) > 0 {
+		c.queue.tell(ch.poke)
+	}
+	for _, ino := range ch.gone {
+		c.removeData(ino)
+	}
+	return nil
+}
+
+// live is Cache.live for the time of a transaction and what follows it at
+// once.
+func (ch *change) live(ino Ino, rec *journal.Inode) (*file, error) {
+	f, err := ch.c.live(ino, rec)
+	if err == nil {
+		ch.used = append(ch.used, f)
+	}
+	return f, err
+}
+
+// putRowSized is putRow of a row whose content has a size.
+func (ch *change) putRowSized(key string, r *journal.Row, size int64) error {
+	err := ch.putRow(key, r)
+	p := ch.poke[key]
+	p.size = size
+	ch.poke[key] = p
+	return err
+}
+
+func (c *Cache) view(fn func(tx *journal.Tx) error) error { return c.db.View(fn) }
+
+// row returns the row of key, a new one if there is none.
+func (ch *change) row(key string) (*journal.Row, error) {
+	r, found, err := ch.Row(key)
+	if err != nil || found {
+		return r, err
+	}
+	return &journal.Row{}, nil
+}
+
+// putRow stores the row, or drops it when what is wanted is known to be so.
+func (ch *change) putRow(key string, r *journal.Row) error {
+	settled := r.Holder == 0 && r.Progress != journal.Running &&
+		(r.Want == journal.WantNothing || r.Want == journal.WantAbsent && r.Known == journal.KnownAbsent)
+	if settled {
+		ch.poke[key] = poke{settled: true}
+		return ch.DeleteRow(key)
+	}
+	ch.poke[key] = poke{due: max(r.Due, r.NotBefore), deletes: r.Want == journal.WantAbsent, refused: r.Progress == journal.Refusing}
+	return ch.PutRow(key, r)
+}
+
+// dropRow removes a row whose key is as wanted.
+func (ch *change) dropRow(key string) error {
+	ch.poke[key] = poke{settled: true}
+	return ch.DeleteRow(key)
+}
+
+// wantInode says that key shall hold rec's content, from now on and at the
+// latest when due. known is what is believed about the key if no row says.
+func (ch *change) wantInode(key string, ino Ino, rec *journal.Inode, known journal.Base) error {
+	r, found, err := ch.Row(key)
+	if err != nil {
+		return err
+	}
+	if !found {
+		r = &journal.Row{}
+		setKnown(r, known)
+	}
+	r.Want, r.Ino = journal.WantInode, ino
+	ch.arm(r)
+	return ch.putRowSized(key, r, rec.Size)
+}
+
+// wantAbsent says that nothing shall lie at key.
+func (ch *change) wantAbsent(key string, known journal.Base, holder Ino) error {
+	r, found, err := ch.Row(key)
+	if err != nil {
+		return err
+	}
+	if !found {
+		r = &journal.Row{}
+		setKnown(r, known)
+	}
+	r.Want, r.Ino = journal.WantAbsent, 0
+	if holder != 0 && r.Known != journal.KnownAbsent {
+		r.Holder = holder
+	}
+	ch.arm(r)
+	return ch.putRow(key, r)
+}
+
+// arm sets when a row is due after a change: a rest later, but not for ever.
+func (ch *change) arm(r *journal.Row) {
+	if r.Since == 0 {
+		r.Since = ch.now
+	}
+	r.Due = min(ch.now+int64(ch.c.cfg.WriteBack), r.Since+int64(ch.c.cfg.WriteBackMax))
+	r.NotBefore, r.Attempts, r.Error, r.Kind = 0, 0, "", 0
+	if r.Progress == journal.Refusing {
+		r.Progress = journal.Waiting
+	}
+}
+
+// release ends ino's hold on the key where its only content lay.
+func (ch *change) release(key string, ino Ino) error {
+	if key == "" {
+		return nil
+	}
+	r, found, err := ch.Row(key)
+	if err != nil || !found || r.Holder != ino {
+		return err
+	}
+	r.Holder = 0
+	return ch.putRow(key, r)
+}
+
+// setKnown records that the object of base, or none, is at the row's key.
+func setKnown(r *journal.Row, base journal.Base) {
+	if base.ETag == "" {
+		r.Known, r.ETag, r.Version = journal.KnownAbsent, "", ""
+		return
+	}
+	r.Known, r.ETag, r.Version = journal.KnownThere, base.ETag, base.Version
+}
+
+// childKey returns the key (of a directory: its prefix) of name in the
+// directory with prefix.
+func childKey(prefix, name string, kind Kind) (string, error) {
+	n, err := names.Parse(name)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	key := prefix + n.Component
+	if kind == Dir && !n.Continues {
+		key += "/"
+	}
+	if len(key) > maxKey {
+		return "", ErrNameTooLong
+	}
+	return key, nil
+}
+
+// keyOf returns where rec's object belongs; empty if it has no name.
+func (ch *change) keyOf(rec *journal.Inode) (string, error) { return keyOf(ch.Tx, rec) }
+
+func keyOf(tx *journal.Tx, rec *journal.Inode) (string, error) {
+	if rec.Kind == Dir {
+		return rec.Prefix, nil
+	}
+	if rec.Parent == 0 {
+		return "", nil
+	}
+	parent, found, err := tx.Inode(rec.Parent)
+	if err != nil {
+		return "", err
+	}
+	if !found {
+		return "", fmt.Errorf("inode %d, parent of %q, is missing from the journal", rec.Parent, rec.Name)
+	}
+	return childKey(parent.Prefix, rec.Name, rec.Kind)
+}

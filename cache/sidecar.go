@@ -1,0 +1,166 @@
+package cache
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/moorfs/moorfs/cache/extent"
+	"github.com/moorfs/moorfs/cache/journal"
+)
+
+const sidecarSuffix = ".meta"
+
+// A sidecar says, beside a data file that is not clean, all that is needed to
+// queue it again without the journal. It is JSON, for people in need too.
+type sidecar struct {
+	Ino    Ino
+	Prefix string // of the directory, as a key
+	Inode  journal.Inode
+	Dirty  []extent.Range
+}
+
+// writeSidecar brings a dirty file's sidecar up to date; rec nil: as the
+// journal has it. The caller holds c.mu and f.mu.
+func (f *file) writeSidecar(rec *journal.Inode, durable bool) error {
+	var s sidecar
+	err := f.c.view(func(tx *journal.Tx) error {
+		var err error
+		s, err = f.c.sidecarOf(tx, f.ino, rec)
+		return err
+	})
+	if err != nil || s.Ino == 0 {
+		return err
+	}
+	s.Dirty = f.extents().Dirty.Ranges()
+	return f.c.storeSidecar(s, durable)
+}
+
+func (c *Cache) sidecarOf(tx *journal.Tx, ino Ino, rec *journal.Inode) (s sidecar, err error) {
+	if rec == nil {
+		var found bool
+		if rec, found, err = tx.Inode(ino); err != nil || !found {
+			return s, err
+		}
+	}
+	if rec.State == journal.Clean || rec.State == journal.Orphan || rec.Parent == 0 {
+		return s, nil
+	}
+	dir, found, err := tx.Inode(rec.Parent)
+	if err != nil || !found {
+		return s, errors.Join(err, ErrStale)
+	}
+	return sidecar{Ino: ino, Prefix: dir.Prefix, Inode: *rec}, nil
+}
+
+func (c *Cache) storeSidecar(s sidecar, durable bool) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("sidecar of inode %d: %w", s.Ino, err)
+	}
+	name := c.dataPath(s.Ino) + sidecarSuffix
+	tmp := name + ".new"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("sidecar of inode %d: %w", s.Ino, err)
+	}
+	_, err = f.Write(b)
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(tmp, name)
+	}
+	if err == nil && durable {
+		err = syncDir(filepath.Dir(name))
+	}
+	if err != nil {
+		return fmt.Errorf("sidecar of inode %d: %w", s.Ino, err)
+	}
+	return nil
+}
+
+// sidecarStale has a renamed dirty file's sidecar written anew by the next
+// sync; until then recovery without the journal would use the old name.
+func (c *Cache) sidecarStale(ino Ino) { c.staleSidecars.Store(ino, struct{}{}) }
+
+func (c *Cache) removeSidecar(ino Ino) {
+	c.staleSidecars.Delete(ino)
+	if err := os.Remove(c.dataPath(ino) + sidecarSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.cfg.Log.Error("cache: cannot remove a sidecar", "error", err)
+	}
+}
+
+// refreshSidecars rewrites the sidecars that a rename made stale.
+func (c *Cache) refreshSidecars() error {
+	var errs []error
+	c.staleSidecars.Range(func(key, _ any) bool {
+		ino := key.(Ino)
+		c.staleSidecars.Delete(ino)
+		if _, err := os.Lstat(c.dataPath(ino) + sidecarSuffix); err != nil {
+			return true // clean, or never closed
+		}
+		errs = append(errs, c.refreshSidecar(ino))
+		return true
+	})
+	return errors.Join(errs...)
+}
+
+func (c *Cache) refreshSidecar(ino Ino) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var s sidecar
+	err := c.view(func(tx *journal.Tx) (err error) {
+		if s, err = c.sidecarOf(tx, ino, nil); err != nil || s.Ino == 0 {
+			return err
+		}
+		e, found, err := tx.Extents(ino)
+		if found {
+			s.Dirty = e.Dirty.Ranges()
+		}
+		return err
+	})
+	if err != nil || s.Ino == 0 {
+		return err
+	}
+	return c.storeSidecar(s, false)
+}
+
+// readSidecars calls fn for every readable sidecar of the cache.
+func (c *Cache) readSidecars(fn func(sidecar) error) error {
+	return c.walkData(func(ino Ino, path string) error {
+		if !strings.HasSuffix(path, sidecarSuffix) {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("sidecar: %w", err)
+		}
+		var s sidecar
+		if err := json.Unmarshal(b, &s); err != nil || s.Ino != ino {
+			c.cfg.Log.Error("cache: unreadable sidecar; its data file is kept", "file", path, "error", err)
+			return nil
+		}
+		return fn(s)
+	})
+}
+
+// walkData visits every file below data.
+func (c *Cache) walkData(fn func(ino Ino, path string) error) error {
+	return filepath.WalkDir(filepath.Join(c.cfg.Dir, "data"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		digits, _, _ := strings.Cut(d.Name(), ".")
+		ino, err := strconv.ParseUint(digits, 16, 64)
+		if err != nil {
+			return nil // not ours
+		}
+		return fn(Ino(ino), path)
+	})
+}

@@ -1,0 +1,248 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/s3backend"
+)
+
+const (
+	drainStall = 60 * time.Second // a drain ends when nothing moved for so long
+	tellEvery  = 200 * time.Millisecond
+	workShown  = 100
+)
+
+// Unfinished says what a drain or flush left: it is queued, and safe in Dir.
+type Unfinished struct {
+	Progress
+	Dir string
+}
+
+func (e *Unfinished) Error() string {
+	s := fmt.Sprintf("%d files (%d bytes) are not yet in the bucket; they are queued and safe in %s", e.Files, e.Bytes, e.Dir)
+	if e.Progress.Error != "" {
+		s += ": " + e.Progress.Error
+	}
+	return s
+}
+
+// stateOf says in a few words what must still happen to an inode.
+func (c *Cache) stateOf(ino Ino, rec *journal.Inode) string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if rec.State == journal.Clean || rec.State == journal.Armed {
+		return "synced"
+	}
+	state := "dirty"
+	err := c.view(func(tx *journal.Tx) error {
+		key, err := keyOf(tx, rec)
+		if err != nil || key == "" {
+			return err
+		}
+		r, found, err := tx.Row(key)
+		if err != nil || !found {
+			return err
+		}
+		u, _, uploading, err := tx.Upload(key)
+		switch {
+		case err != nil:
+		case r.Progress == journal.Refusing:
+			state = "failed: " + r.Error
+		case r.Progress == journal.Running && uploading && rec.Size > 0:
+			var sent int64
+			for _, p := range u.Parts {
+				sent += p.Size
+			}
+			state = fmt.Sprintf("uploading %d %%", 100*sent/rec.Size)
+		case r.Progress == journal.Running:
+			state = "uploading"
+		case r.Error != "":
+			state = "waiting: " + r.Error
+		}
+		return err
+	})
+	if err != nil {
+		return "unknown: " + oneLine(err)
+	}
+	return state
+}
+
+// Status returns a snapshot for people and scripts.
+func (c *Cache) Status() Status {
+	q := c.queue.stats.Load()
+	s := Status{Bucket: c.cfg.Bucket, Prefix: c.cfg.Prefix, CacheDir: c.cfg.Dir, CacheBytes: c.space.used.Load(), CacheLimit: c.cfg.Size,
+		DirtyBytes: q.bytes, Queued: q.queued, Running: q.running, Refused: q.refused, Uploaded: c.sent.Load(), Online: c.online(), LastError: q.failure}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	err := c.view(func(tx *journal.Tx) error {
+		err := tx.Rows("", func(key string, r *journal.Row) error {
+			if len(s.Work) == workShown {
+				return journal.Stop
+			}
+			s.Work = append(s.Work, WorkInfo{Key: key, State: rowState(r), Since: time.Unix(0, r.Since)})
+			return nil
+		})
+		return errors.Join(err, tx.Conflicts(func(_ int64, _ Ino, x journal.Conflict) error {
+			s.Conflicts = append(s.Conflicts, ConflictInfo{Path: x.Old, Parked: x.New, When: time.Unix(0, x.When)})
+			return nil
+		}))
+	})
+	if err != nil {
+		s.LastError = oneLine(err)
+	}
+	return s
+}
+
+func rowState(r *journal.Row) string {
+	what := "upload"
+	if r.Want == journal.WantAbsent {
+		what = "delete"
+	}
+	switch {
+	case r.Progress == journal.Running:
+		return what + ": running"
+	case r.Error != "" && r.Progress == journal.Refusing:
+		return what + ": failed: " + r.Error
+	case r.Error != "":
+		return what + ": waiting: " + r.Error
+	}
+	return what + ": queued"
+}
+
+// Drain brings everything to the bucket now. nil: nothing is queued any more.
+// *Unfinished: ctx ended, nothing has moved for 60 s, or only work that S3
+// refuses is left; what is left is safe. tell (may be nil) is called now and
+// then from the calling goroutine.
+func (c *Cache) Drain(ctx context.Context, tell func(Progress)) error {
+	if err := c.saveAll(); err != nil {
+		return err
+	}
+	for {
+		w := c.queue.waitFor(nil)
+		err := c.await(ctx, w, tell)
+		if s := c.queue.stats.Load(); err != nil || s.queued == 0 || s.queued == s.refused {
+			if err == nil && w.failure != "" {
+				err = &Unfinished{c.left(w.failure), c.cfg.Dir}
+			}
+			return err
+		}
+	}
+}
+
+// FlushPath brings a file, or all below a directory, to the bucket. Errors as
+// Drain; a refusal is returned as what S3 said.
+func (c *Cache) FlushPath(ctx context.Context, path string, tell func(Progress)) error {
+	ino := Root
+	for _, name := range strings.Split(strings.Trim(path, "/"), "/") {
+		if name == "" {
+			continue
+		}
+		next, err := c.resolve(ctx, ino, name)
+		if err != nil {
+			return &Error{"flush", path, err}
+		}
+		ino = next
+	}
+	rec, err := c.record(ino)
+	if err != nil {
+		return &Error{"flush", path, err}
+	}
+	if rec.Kind != Dir {
+		return c.flushInode(ctx, ino)
+	}
+	if err := c.saveAll(); err != nil {
+		return err
+	}
+	var keys []string
+	err = c.view(func(tx *journal.Tx) error {
+		return tx.Rows(rec.Prefix, func(key string, _ *journal.Row) error {
+			keys = append(keys, key)
+			return nil
+		})
+	})
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	w := c.queue.waitFor(keys)
+	if err := c.await(ctx, w, tell); err != nil {
+		return err
+	}
+	if w.failure != "" {
+		return &Error{"flush", path, errors.New(w.failure)}
+	}
+	return nil
+}
+
+// flushInode brings one file to the bucket and returns what S3 said if it
+// refused.
+func (c *Cache) flushInode(ctx context.Context, ino Ino) error {
+	c.mu.Lock()
+	f := c.files[ino]
+	var err error
+	if f != nil {
+		err = c.saveLocked(f, false)
+	}
+	c.mu.Unlock()
+	key := c.keyOfInode(ino)
+	if err != nil || key == "" {
+		return err
+	}
+	w := c.queue.waitFor([]string{key})
+	if err := c.await(ctx, w, nil); err != nil {
+		return err
+	}
+	if w.failure == "" {
+		return nil
+	}
+	kind := s3backend.Other
+	err = c.view(func(tx *journal.Tx) error {
+		r, found, err := tx.Row(key)
+		if found {
+			kind = s3backend.Kind(r.Kind)
+		}
+		return err
+	})
+	return errors.Join(&s3backend.Error{Op: "flush", Key: key, Kind: kind, Err: errors.New(w.failure)}, err)
+}
+
+// await waits for a waiter, as long as something moves.
+func (c *Cache) await(ctx context.Context, w *waiter, tell func(Progress)) error {
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	moved, since := c.progress(), time.Now()
+	for {
+		select {
+		case <-w.done:
+			if tell != nil {
+				tell(c.left(w.failure))
+			}
+			return nil
+		case <-ctx.Done():
+			return &Unfinished{c.left(""), c.cfg.Dir}
+		case <-c.ctx.Done():
+			return ErrClosed
+		case <-tick.C:
+		}
+		if tell != nil {
+			tell(c.left(""))
+		}
+		if now := c.progress(); now != moved {
+			moved, since = now, time.Now()
+		} else if time.Since(since) > drainStall {
+			return &Unfinished{c.left(""), c.cfg.Dir}
+		}
+	}
+}
+
+func (c *Cache) left(failure string) Progress {
+	s := c.queue.stats.Load()
+	if failure == "" {
+		failure = s.failure
+	}
+	return Progress{Files: s.queued, Bytes: s.bytes, Uploaded: c.sent.Load(), Refused: s.refused, Error: failure}
+}

@@ -1,0 +1,315 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/cache/names"
+)
+
+// Make creates a file, directory, symlink or special file. It is there for
+// everybody on this mount at once; its row queues the object.
+func (c *Cache) Make(ctx context.Context, parent Ino, name string, n New) (Attr, error) {
+	attr, _, err := c.make(ctx, parent, name, n, false)
+	if err != nil {
+		return Attr{}, &Error{"create", name, err}
+	}
+	return attr, nil
+}
+
+// Create makes a regular file and opens it for writing, in one step.
+func (c *Cache) Create(ctx context.Context, parent Ino, name string, n New) (Attr, *Handle, error) {
+	n.Kind = File
+	attr, h, err := c.make(ctx, parent, name, n, true)
+	if err != nil {
+		return Attr{}, nil, &Error{"create", name, err}
+	}
+	return attr, h, nil
+}
+
+func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, open bool) (Attr, *Handle, error) {
+	if c.cfg.ReadOnly {
+		return Attr{}, nil, ErrReadOnly
+	}
+	if _, err := c.resolve(ctx, parent, name); !errors.Is(err, ErrNotExist) {
+		if err == nil {
+			err = ErrExist
+		}
+		return Attr{}, nil, err
+	}
+	ino, err := c.db.NextIno()
+	if err != nil {
+		return Attr{}, nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var rec *journal.Inode
+	err = c.update("created", func(ch *change) error {
+		rec, err = ch.create(parent, name, ino, n)
+		return err
+	})
+	if err != nil {
+		return Attr{}, nil, err
+	}
+	if !open {
+		return attrOf(ino, rec), nil, nil
+	}
+	h, err := c.openLocked(ino, rec, OpenMode{Write: true})
+	return attrOf(ino, rec), h, err
+}
+
+// create is the transaction of Make.
+func (ch *change) create(parent Ino, name string, ino Ino, n New) (*journal.Inode, error) {
+	dir, found, err := ch.Inode(parent)
+	if err != nil {
+		return nil, err
+	}
+	if !found || dir.State == journal.Orphan {
+		return nil, ErrNotExist
+	}
+	if dir.Kind != Dir {
+		return nil, ErrNotDir
+	}
+	if _, found, err := ch.Dirent(parent, name); err != nil || found {
+		return nil, errors.Join(err, ErrExist)
+	}
+	key, err := childKey(dir.Prefix, name, n.Kind)
+	if err != nil {
+		return nil, err
+	}
+	rec := &journal.Inode{Kind: n.Kind, State: journal.Dirty, Changed: journal.ChangedData | journal.ChangedMeta, AttrsKnown: true, Nlink: 1,
+		Mode: n.Mode, Uid: n.Uid, Gid: n.Gid, Rdev: n.Rdev, Parent: parent, Name: name, Target: n.Target, Generation: 1,
+		Atime: ch.now, Mtime: ch.now, Ctime: ch.now, Btime: ch.now, Size: int64(len(n.Target))}
+	if n.Kind == Dir {
+		rec.Nlink, rec.Prefix = 2, key
+		l := journal.Listing{Begun: ch.now, Ended: ch.now, Complete: true}
+		if err := ch.PutListing(ino, l); err != nil {
+			return nil, err
+		}
+	}
+	if p, err := names.Parse(name); err != nil || p.Continues && n.Kind != Dir {
+		return nil, ErrInvalid
+	}
+	err = errors.Join(ch.PutInode(ino, rec), ch.PutDirent(parent, name, journal.Dirent{Ino: ino, Kind: n.Kind}), ch.touchDir(parent, dir))
+	if err != nil || !hasObject(rec) {
+		return rec, err
+	}
+	return rec, ch.wantInode(key, ino, rec, journal.Base{})
+}
+
+// hasObject reports whether an inode stands for an object: all do but
+// directories that are a piece of a long name.
+func hasObject(rec *journal.Inode) bool {
+	return rec.Kind != Dir || strings.HasSuffix(rec.Prefix, "/")
+}
+
+// touchDir notes that a directory's names changed; that stays local.
+func (ch *change) touchDir(ino Ino, dir *journal.Inode) error {
+	dir.Mtime, dir.Ctime = ch.now, ch.now
+	return ch.PutInode(ino, dir)
+}
+
+// Unlink removes the name of anything but a directory. Open handles go on.
+func (c *Cache) Unlink(ctx context.Context, parent Ino, name string) error {
+	return c.remove(ctx, "unlink", parent, name)
+}
+
+// Rmdir removes an empty directory.
+func (c *Cache) Rmdir(ctx context.Context, parent Ino, name string) error {
+	return c.remove(ctx, "rmdir", parent, name)
+}
+
+func (c *Cache) remove(ctx context.Context, op string, parent Ino, name string) error {
+	if c.cfg.ReadOnly {
+		return &Error{op, name, ErrReadOnly}
+	}
+	ino, err := c.resolve(ctx, parent, name)
+	if err == nil && op == "rmdir" {
+		err = c.refreshForRemoval(ctx, ino)
+	}
+	if err != nil {
+		return &Error{op, name, err}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err = c.update(op, func(ch *change) error {
+		d, found, err := ch.Dirent(parent, name)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !found:
+			return ErrNotExist
+		case op == "unlink" && d.Kind == Dir:
+			return ErrIsDir
+		case op == "rmdir" && d.Kind != Dir:
+			return ErrNotDir
+		}
+		return ch.unlink(parent, d)
+	})
+	if err != nil {
+		return &Error{op, name, err}
+	}
+	return nil
+}
+
+// refreshForRemoval makes sure that the names known in a directory are all
+// there are, as of a listing within its TTL.
+func (c *Cache) refreshForRemoval(ctx context.Context, dir Ino) error {
+	rec, err := c.record(dir)
+	if err != nil || rec.Kind != Dir {
+		return err
+	}
+	return c.ensureListed(ctx, dir)
+}
+
+// unlink takes a name away and queues what follows at its key.
+func (ch *change) unlink(parent Ino, d journal.Dirent) error {
+	rec, found, err := ch.Inode(d.Ino)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return ErrNotExist
+	}
+	if rec.Kind == Dir {
+		if full, err := ch.HasDirents(d.Ino); err != nil || full {
+			return errors.Join(err, ErrNotEmpty)
+		}
+	}
+	key, err := ch.keyOf(rec)
+	if err != nil {
+		return err
+	}
+	if err := ch.wantGone(d.Ino, rec, key); err != nil {
+		return err
+	}
+	if err := ch.orphan(d.Ino, rec, unlinked); err != nil {
+		return err
+	}
+	dir, found, err := ch.Inode(parent)
+	if err != nil || !found {
+		return errors.Join(err, ErrNotExist)
+	}
+	if err := ch.touchDir(parent, dir); err != nil {
+		return err
+	}
+	return ch.keepDir(parent, dir, key)
+}
+
+// wantGone queues the deletion of what an inode that loses its name has at
+// key, and gives up its hold on the key where it came from. An open file whose
+// bytes are not all here keeps its object until its last close.
+func (ch *change) wantGone(ino Ino, rec *journal.Inode, key string) error {
+	if !hasObject(rec) {
+		return nil
+	}
+	needed := ch.c.needsObject(ino, rec)
+	var base journal.Base
+	if rec.At == key || rec.Kind == Dir {
+		base = rec.Base
+	}
+	var holder Ino
+	if needed && rec.At == key {
+		holder = ino
+	}
+	if err := ch.wantAbsent(key, base, holder); err != nil {
+		return err
+	}
+	if !needed && rec.At != key {
+		return ch.release(rec.At, ino)
+	}
+	return nil
+}
+
+// keepDir writes the marker of a directory whose last child goes: it does not
+// vanish for others. The deletion at key waits for it.
+func (ch *change) keepDir(ino Ino, dir *journal.Inode, key string) error {
+	if ino == Root || dir.Base.ETag != "" || dir.State != journal.Clean || !hasObject(dir) {
+		return nil
+	}
+	if full, err := ch.HasDirents(ino); err != nil || full {
+		return err
+	}
+	if r, found, err := ch.Row(dir.Prefix); err != nil || found && r.Want == journal.WantInode {
+		return err
+	}
+	if err := ch.dirty(ino, dir, journal.ChangedMeta); err != nil {
+		return err
+	}
+	r, found, err := ch.Row(key)
+	if err != nil || !found {
+		return err
+	}
+	r.After = dir.Prefix
+	return ch.putRow(key, r)
+}
+
+// dirty records a change of rec and queues it; it stores rec.
+func (ch *change) dirty(ino Ino, rec *journal.Inode, what journal.Change) error {
+	if err := setState(rec, changed); err != nil {
+		return err
+	}
+	rec.Changed |= what
+	rec.Generation++
+	if err := ch.PutInode(ino, rec); err != nil || rec.State == journal.Orphan || !hasObject(rec) || ino == Root && rec.Prefix == "" {
+		return err
+	}
+	key, err := ch.keyOf(rec)
+	if err != nil || key == "" {
+		return err
+	}
+	var base journal.Base
+	if rec.At == key || rec.Kind == Dir {
+		base = rec.Base
+	}
+	return ch.wantInode(key, ino, rec, base)
+}
+
+// orphan takes rec's name away; what nobody has open is removed at once.
+func (ch *change) orphan(ino Ino, rec *journal.Inode, e event) error {
+	if err := setState(rec, e); err != nil {
+		return err
+	}
+	if err := ch.DeleteDirent(rec.Parent, rec.Name); err != nil {
+		return err
+	}
+	rec.State, rec.Parent, rec.Name, rec.Nlink, rec.Ctime = journal.Orphan, 0, "", 0, ch.now
+	if f := ch.c.files[ino]; f != nil {
+		f.orphan.Store(true)
+		return errors.Join(ch.PutInode(ino, rec), ch.PutOrphan(ino))
+	}
+	if rec.Kind == Dir {
+		if full, err := ch.HasDirents(ino); err != nil || full {
+			ch.c.queueReap(ino)
+			return errors.Join(err, ch.PutInode(ino, rec), ch.PutOrphan(ino))
+		}
+	}
+	return ch.erase(ino)
+}
+
+// erase removes all records of an inode; its data file follows the commit.
+func (ch *change) erase(ino Ino) error {
+	ch.gone = append(ch.gone, ino)
+	return errors.Join(ch.DeleteInode(ino), ch.DeleteExtents(ino), ch.DeleteListing(ino), ch.DeleteOrphan(ino))
+}
+
+// record reads an inode's record.
+func (c *Cache) record(ino Ino) (*journal.Inode, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.recordLocked(ino)
+}
+
+func (c *Cache) recordLocked(ino Ino) (rec *journal.Inode, err error) {
+	err = c.view(func(tx *journal.Tx) error {
+		var found bool
+		if rec, found, err = tx.Inode(ino); err == nil && !found {
+			err = ErrStale
+		}
+		return err
+	})
+	return rec, err
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/moorfs/moorfs/cache"
+)
+
+// ask sends one request to the daemon behind socket and returns its last
+// answer; tell hears of progress. The error is *leftover or errBusy where the
+// daemon said so.
+func ask(ctx context.Context, socket string, req request, tell func(cache.Progress)) (reply, error) {
+	var conn net.Conn
+	err := withShortName(socket, func(name string) (err error) {
+		conn, err = new(net.Dialer).DialContext(ctx, "unix", name)
+		return err
+	})
+	if err != nil {
+		return reply{}, fmt.Errorf("the mount's daemon does not answer: %w", err)
+	}
+	hangUp := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	r, err := converse(conn, req, tell)
+	if hangUp() {
+		err = errors.Join(err, conn.Close())
+	} else if err != nil {
+		err = ctx.Err()
+	}
+	return r, err
+}
+
+func converse(conn net.Conn, req request, tell func(cache.Progress)) (reply, error) {
+	if err := json.NewEncoder(conn).Encode(req); err != nil {
+		return reply{}, fmt.Errorf("ask the mount's daemon: %w", err)
+	}
+	in := json.NewDecoder(conn)
+	for {
+		var r reply
+		if err := in.Decode(&r); err != nil {
+			return reply{}, fmt.Errorf("the mount's daemon ended without an answer: %w", err)
+		}
+		if r.Progress != nil && tell != nil {
+			tell(*r.Progress)
+		}
+		if !r.Done {
+			continue
+		}
+		switch {
+		case r.Left != nil:
+			return r, r.Left
+		case r.Busy:
+			return r, errBusy
+		case r.Error != "":
+			return r, errors.New(r.Error)
+		}
+		return r, nil
+	}
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A registration is how a running mount makes itself known to the other
+// verbs.
+type registration struct {
+	Pid        int       `json:"pid"`
+	Start      uint64    `json:"start"` // of the process, see startTime
+	Since      time.Time `json:"since"`
+	Mountpoint string    `json:"mountpoint"`
+	Source     string    `json:"source"`
+	Endpoint   string    `json:"endpoint,omitempty"`
+	CacheDir   string    `json:"cache_dir"`
+	Socket     string    `json:"socket"`
+	ReadOnly   bool      `json:"read_only"`
+	Version    string    `json:"version"`
+}
+
+// A registry is the directory of registrations of one user.
+type registry struct{ dir string }
+
+// ownRegistry is where this user's mounts register. It is emptied at boot
+// where the machine has a directory for that.
+func ownRegistry() (registry, error) {
+	if os.Geteuid() == 0 {
+		return registry{dir: "/run/moorfs"}, nil
+	}
+	if x := os.Getenv("XDG_RUNTIME_DIR"); x != "" {
+		return registry{dir: filepath.Join(x, "moorfs")}, nil
+	}
+	root, err := stateRoot()
+	if err != nil {
+		return registry{}, err
+	}
+	return registry{dir: filepath.Join(root, "run")}, nil
+}
+
+func (r registry) file(mountpoint string) string {
+	sum := sha256.Sum256([]byte(mountpoint))
+	return filepath.Join(r.dir, hex.EncodeToString(sum[:8])+".json")
+}
+
+// add makes a mount known.
+func (r registry) add(m registration) error {
+	mode := os.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		mode = 0o755 // anybody may see what is mounted; talking to it is guarded by the socket
+	}
+	if err := os.MkdirAll(r.dir, mode); err != nil {
+		return fmt.Errorf("register mount: %w", err)
+	}
+	if err := os.Chmod(r.dir, mode); err != nil {
+		return fmt.Errorf("register mount: %w", err)
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("register mount: %w", err)
+	}
+	if err := writeWhole(r.file(m.Mountpoint), b, 0o644); err != nil {
+		return fmt.Errorf("register mount: %w", err)
+	}
+	return nil
+}
+
+// remove forgets a mount of this process; a later mount's entry stays.
+func (r registry) remove(m registration) error {
+	now, err := readRegistration(r.file(m.Mountpoint))
+	if errors.Is(err, os.ErrNotExist) || err == nil && (now.Pid != m.Pid || now.Start != m.Start) {
+		return nil
+	}
+	if err := os.Remove(r.file(m.Mountpoint)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget mount: %w", err)
+	}
+	return nil
+}
+
+// list returns the mounts whose process is alive, and removes the entries of
+// those whose is not, as far as we may.
+func (r registry) list() ([]registration, error) {
+	names, err := filepath.Glob(filepath.Join(r.dir, "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	var out []registration
+	for _, name := range names {
+		m, err := readRegistration(name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if alive(m.Pid, m.Start) {
+			out = append(out, m)
+			continue
+		}
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func readRegistration(name string) (registration, error) {
+	var m registration
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return m, fmt.Errorf("%s: %w", name, err)
+	}
+	return m, nil
+}
+
+// mountsHere returns the running mounts that this user can see: its own and
+// root's; root sees everybody's that registered under /run/user.
+func mountsHere() ([]registration, error) {
+	own, err := ownRegistry()
+	if err != nil {
+		return nil, err
+	}
+	all, err := own.list()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range foreignRegistries(own) {
+		more, err := r.list()
+		if err != nil {
+			continue // another user's affair
+		}
+		owner, ok := ownerOf(r.dir)
+		for _, m := range more {
+			if who, known := ownerOf(fmt.Sprintf("/proc/%d", m.Pid)); ok && known && who == owner {
+				all = append(all, m)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b registration) int { return strings.Compare(a.Mountpoint, b.Mountpoint) })
+	return all, nil
+}
+
+func foreignRegistries(own registry) []registry {
+	dirs := []string{"/run/moorfs"}
+	if os.Geteuid() == 0 {
+		users, _ := filepath.Glob("/run/user/*/moorfs")
+		dirs = append(dirs, users...)
+	}
+	var out []registry
+	for _, d := range dirs {
+		if d != own.dir {
+			out = append(out, registry{dir: d})
+		}
+	}
+	return out
+}
+
+func ownerOf(path string) (uint32, bool) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return st.Uid, true
+}
+
+// mountOf returns the running mount that path lies in: the one with the
+// longest mountpoint.
+func mountOf(path string) (registration, bool, error) {
+	all, err := mountsHere()
+	if err != nil {
+		return registration{}, false, err
+	}
+	var best registration
+	for _, m := range all {
+		if within(path, m.Mountpoint) && len(m.Mountpoint) > len(best.Mountpoint) {
+			best = m
+		}
+	}
+	return best, best.Mountpoint != "", nil
+}

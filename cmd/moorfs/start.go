@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/moorfs/moorfs/cache"
+	"github.com/moorfs/moorfs/fs"
+	"github.com/moorfs/moorfs/s3backend"
+)
+
+// A mountRequest is a mount that somebody asked for.
+type mountRequest struct {
+	src   source
+	dir   string
+	set   settings
+	flags mountFlags
+}
+
+// A mounting is a mount that comes about: each step adds what it made and
+// how to take it back.
+type mounting struct {
+	req    mountRequest
+	ready  *readiness
+	log    *slog.Logger
+	reg    registration
+	client *s3backend.Client
+	probed s3backend.Options
+	cache  *cache.Cache
+	server *fs.Server
+	undo   undoStack
+}
+
+// startMount does everything until the mount answers. When it fails nothing
+// is left behind.
+func startMount(ctx context.Context, req mountRequest, ready *readiness) (*live, error) {
+	m := &mounting{req: req, ready: ready}
+	l, err := m.start(ctx)
+	if err != nil {
+		return nil, errors.Join(err, m.undo.run(true))
+	}
+	return l, nil
+}
+
+func (m *mounting) start(ctx context.Context) (*live, error) {
+	unix.Umask(0o077)
+	if err := m.place(); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{m.openCacheDir, m.reachBucket, m.openCache, m.probe, m.mount} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	l := newLive(m)
+	if err := m.announce(l); err != nil {
+		return nil, err
+	}
+	m.warnOfIdleCaches()
+	return l, nil
+}
+
+// place finds out where the mount and its cache are to be, and whether they
+// can be there.
+func (m *mounting) place() error {
+	dir, err := resolveDir(m.req.dir)
+	if err != nil {
+		return fmt.Errorf("mountpoint: %w", err)
+	}
+	if err := fs.CheckMountpoint(m.fsOptions(dir)); err != nil {
+		return err
+	}
+	cacheDir, err := cacheDirOf(m.req.src, m.req.set)
+	if err != nil {
+		return err
+	}
+	if within(cacheDir, dir) || within(dir, cacheDir) {
+		return fmt.Errorf("the cache %s and the mountpoint %s must not lie within each other", cacheDir, dir)
+	}
+	start, err := startTime(os.Getpid())
+	if err != nil {
+		return err
+	}
+	m.reg = registration{
+		Pid: os.Getpid(), Start: start, Since: time.Now().Truncate(time.Second), Mountpoint: dir, Source: m.req.src.String(),
+		Endpoint: endpointOf(m.req.set), CacheDir: cacheDir, Socket: socketName(cacheDir),
+		ReadOnly: m.req.set.on("read-only"), Version: version(),
+	}
+	return nil
+}
+
+// openCacheDir makes the cache directory and opens the log in it.
+func (m *mounting) openCacheDir(context.Context) error {
+	dir := m.reg.CacheDir
+	top, err := makeDir(dir)
+	if err != nil {
+		return fmt.Errorf("cache directory: %w", err)
+	}
+	if top != "" {
+		m.undo.push(onFailure, func() error { return removeMade(dir, top) })
+	}
+	out := os.Stderr
+	if name := logName(m.req.set, dir); name != "" {
+		if out, err = openLog(name); err != nil {
+			return err
+		}
+		m.undo.push(always, out.Close)
+	}
+	m.log = newLogger(out, m.req.set)
+	m.log.Info("starting", "version", version(), "source", m.reg.Source, "mountpoint", m.reg.Mountpoint, "cache", dir)
+	if !isSameFile(out, os.Stderr) && m.ready.pipe != nil {
+		return redirectOutput(out)
+	}
+	return nil
+}
+
+// redirectOutput lets everything that is written to stdout and stderr, as a
+// crash, go to the log: the parent's terminal is not ours for long.
+func redirectOutput(log *os.File) error {
+	for _, fd := range []int{1, 2} {
+		if err := unix.Dup3(int(log.Fd()), fd, 0); err != nil {
+			return fmt.Errorf("log file: %w", err)
+		}
+	}
+	return os.Chdir("/") // keep no directory of the caller busy
+}
+
+func isSameFile(a, b *os.File) bool { return a.Fd() == b.Fd() }
+
+// reachBucket makes the S3 client and asks for the bucket.
+func (m *mounting) reachBucket(ctx context.Context) error {
+	o, err := clientOptions(m.req.src, m.req.set, m.log)
+	if err != nil {
+		return err
+	}
+	m.probed = o
+	if m.client, err = s3backend.New(ctx, o); err != nil {
+		return err
+	}
+	return m.client.Check(ctx)
+}
+
+// openCache takes the cache. A daemon that only sends what is left of a mount
+// that was taken away from under it makes room.
+func (m *mounting) openCache(ctx context.Context) error {
+	cfg, err := cacheConfig(m.req.src, m.req.set, m.reg.CacheDir)
+	if err != nil {
+		return err
+	}
+	cfg.Remote, cfg.Log = m.client, m.log
+	cfg.Endpoint = strings.TrimSuffix(m.client.Endpoint(), "/") // the profile may name one, too
+	m.cache, err = cache.Open(ctx, cfg)
+	if busy := new(cache.BusyError); errors.As(err, &busy) {
+		if err := takeOver(ctx, busy); err != nil {
+			return err
+		}
+		m.cache, err = cache.Open(ctx, cfg)
+	}
+	if err != nil {
+		return err
+	}
+	m.undo.push(always, m.cache.Close)
+	return nil
+}
+
+// takeOver ends the daemon that holds a cache, if its mount is gone.
+func takeOver(ctx context.Context, busy *cache.BusyError) error {
+	running, err := mountsHere()
+	if err != nil {
+		return err
+	}
+	for _, r := range running {
+		if r.Pid != busy.Pid || r.CacheDir != busy.Dir {
+			continue
+		}
+		at, mounted, err := mountAt(r.Mountpoint)
+		if err != nil || mounted && at.source == r.Source {
+			break
+		}
+		if _, err := ask(ctx, r.Socket, request{Op: opStop, Timeout: time.Nanosecond}, nil); err != nil && !errors.As(err, new(*leftover)) {
+			return errors.Join(busy, err)
+		}
+		if _, err := waitExit(r.Pid, r.Start, 30*time.Second); err != nil {
+			return errors.Join(busy, err)
+		}
+		return nil
+	}
+	return busy
+}
+
+// makeDir makes dir, mode 0700, and returns the topmost directory it had to
+// make, empty if all were there.
+func makeDir(dir string) (top string, err error) {
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); err == nil {
+			break
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+		top = d
+	}
+	return top, os.MkdirAll(dir, 0o700)
+}
+
+// removeMade takes back makeDir. The cache in dir was closed; if another
+// process has taken it meanwhile it stays.
+func removeMade(dir, top string) (err error) {
+	lock, err := os.OpenFile(filepath.Join(dir, "LOCK"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	for d := dir; d != top; {
+		d = filepath.Dir(d)
+		if err := os.Remove(d); err != nil {
+			return nil // somebody uses it
+		}
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/moorfs/moorfs/cache"
+)
+
+// shownWork is how many keys the text names; --json names more.
+const shownWork = 10
+
+// text is the report for people.
+func (r statusReport) text() string {
+	var b strings.Builder
+	if len(r.Mounts)+len(r.Idle) == 0 {
+		b.WriteString("nothing is mounted\n")
+	}
+	for i, m := range r.Mounts {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		m.text(&b)
+	}
+	for _, n := range r.Idle {
+		fmt.Fprintf(&b, "not mounted: %s\n", n.describe())
+	}
+	return b.String()
+}
+
+func (m mountReport) text(b *strings.Builder) {
+	fmt.Fprintf(b, "%s on %s\n", m.Mount.Source, m.Mount.Mountpoint)
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	if m.Cache == nil {
+		row("error", "%s", m.Error)
+	} else {
+		m.rows(row)
+	}
+	row("daemon", "pid %d, moorfs %s, since %s", m.Mount.Pid, m.Mount.Version, m.Mount.Since.Local().Format(time.DateTime))
+	_ = w.Flush() // a strings.Builder takes everything
+}
+
+// rows shows what the daemon told.
+func (m mountReport) rows(row func(name, format string, args ...any)) {
+	c := m.Cache
+	row("state", "%s", stateOf(*c))
+	if c.LastError != "" {
+		row("last error", "%s", c.LastError)
+	}
+	row("cache", "%s of %s in %s", bytesText(c.CacheBytes), bytesText(c.CacheLimit), c.CacheDir)
+	row("sent", "%s", bytesText(c.Uploaded))
+	if len(m.Requests) > 0 {
+		row("requests", "%s", requestsText(m.Requests))
+	}
+	for i, k := range c.Work {
+		if i == shownWork {
+			row("", "and %d more", max(c.Queued, len(c.Work))-i)
+			break
+		}
+		row("queued", "%s  %s  %s, since %s", k.Key, bytesText(k.Size), k.State, humanize.Time(k.Since))
+	}
+	for _, x := range c.Conflicts {
+		row("conflict", "%s: kept beside it as %s, %s", x.Path, x.Parked, humanize.Time(x.When))
+	}
+}
+
+// stateOf says in a few words how far cache and bucket are apart.
+func stateOf(c cache.Status) string {
+	var parts []string
+	if !c.Online {
+		parts = append(parts, "offline")
+	}
+	if c.Queued > 0 {
+		s := fmt.Sprintf("%d queued, %s to send", c.Queued, bytesText(c.DirtyBytes))
+		if c.Running > 0 {
+			s += fmt.Sprintf(", %d on the way", c.Running)
+		}
+		if c.Refused > 0 {
+			s += fmt.Sprintf(", %d refused by S3", c.Refused)
+		}
+		parts = append(parts, s)
+	}
+	if len(c.Conflicts) > 0 {
+		parts = append(parts, plural(len(c.Conflicts), "conflict"))
+	}
+	if len(parts) == 0 {
+		return "everything is in the bucket"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func requestsText(counts map[string]int64) string {
+	var parts []string
+	for _, op := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s %d", op, counts[op]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func bytesText(n int64) string { return humanize.IBytes(uint64(max(0, n))) }

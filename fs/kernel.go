@@ -1,0 +1,142 @@
+package fs
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/moorfs/moorfs/cache"
+)
+
+// A notifier tells the kernel; *fuse.Server is one. Both calls may wait for
+// locks that the kernel holds while it waits for a request of ours.
+type notifier interface {
+	EntryNotify(parent uint64, name string) fuse.Status
+	InodeNotify(ino uint64, off, length int64) fuse.Status
+}
+
+// What the kernel shall forget.
+type forget uint8
+
+const (
+	forgetEntry forget = iota
+	forgetContent
+	forgetAttrs
+)
+
+// A note is one thing that the kernel shall forget. Equal notes that wait are
+// one.
+type note struct {
+	what forget
+	ino  cache.Ino // of an entry, its parent
+	name string
+}
+
+// A kernel implements cache.Kernel: notes go into a queue, and one goroutine
+// tells the kernel. No lock is held while it does, and nobody waits for it, so
+// a request that the kernel waits for always ends and the notification after
+// it. Node ids are inode numbers (Options.ExternalNodeID).
+type kernel struct {
+	log *slog.Logger
+
+	mu      sync.Mutex // held for the fields below alone
+	waiting map[note]struct{}
+	order   []note
+	closed  bool
+
+	wake chan struct{} // one token: there is something to look at
+	done chan struct{} // closed when run has returned
+}
+
+func newKernel(log *slog.Logger) *kernel {
+	return &kernel{log: log, waiting: map[note]struct{}{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// EntryGone makes the kernel look name up again. It returns at once and may be
+// called with locks held and from inside a request.
+func (k *kernel) EntryGone(parent cache.Ino, name string) { k.add(note{forgetEntry, parent, name}) }
+
+// ContentChanged makes the kernel drop its pages and attributes of ino. It
+// returns at once and may be called with locks held and from inside a request.
+func (k *kernel) ContentChanged(ino cache.Ino) { k.add(note{what: forgetContent, ino: ino}) }
+
+// attrsChanged makes the kernel ask for the attributes of ino again.
+func (k *kernel) attrsChanged(ino cache.Ino) { k.add(note{what: forgetAttrs, ino: ino}) }
+
+func (k *kernel) add(n note) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, there := k.waiting[n]; there || k.closed {
+		return
+	}
+	k.waiting[n] = struct{}{}
+	k.order = append(k.order, n)
+	k.poke()
+}
+
+func (k *kernel) poke() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run tells to until stop.
+func (k *kernel) run(to notifier) {
+	defer close(k.done)
+	for range k.wake {
+		notes, closed := k.take()
+		if closed {
+			return
+		}
+		for _, n := range notes {
+			k.tell(to, n)
+		}
+	}
+}
+
+// take returns what waits. From then on an equal note is a new one: what it
+// tells of may have happened after the kernel was told.
+func (k *kernel) take() (notes []note, closed bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	notes, k.order = k.order, nil
+	k.waiting = map[note]struct{}{}
+	return notes, k.closed
+}
+
+func (k *kernel) tell(to notifier, n note) {
+	var status fuse.Status
+	switch n.what {
+	case forgetEntry:
+		status = to.EntryNotify(uint64(n.ino), n.name)
+	case forgetContent:
+		status = to.InodeNotify(uint64(n.ino), 0, 0)
+	case forgetAttrs:
+		status = to.InodeNotify(uint64(n.ino), -1, 0)
+	}
+	switch syscall.Errno(status) {
+	case 0, syscall.ENOENT, syscall.ENOTDIR, syscall.ENODEV, syscall.EBADF:
+		// Told; or the kernel knows no such thing; or nothing is mounted.
+	default:
+		k.log.Warn("kernel notification failed", "inode", n.ino, "name", n.name, "error", syscall.Errno(status).Error())
+	}
+}
+
+// stop ends run, after the notification that is under way, and waits for that
+// until ctx ends. It reports whether run has ended.
+func (k *kernel) stop(ctx context.Context) bool {
+	k.mu.Lock()
+	k.closed = true
+	k.poke()
+	k.mu.Unlock()
+	select {
+	case <-k.done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

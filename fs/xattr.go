@@ -1,0 +1,84 @@
+package fs
+
+import (
+	"context"
+	"strings"
+	"syscall"
+
+	"github.com/moorfs/moorfs/cache"
+)
+
+// userPrefix is the only namespace that is kept: objects have no place for
+// the others.
+const userPrefix = "user."
+
+// Flags of setxattr(2).
+const (
+	xattrCreate  = 1
+	xattrReplace = 2
+)
+
+// Getxattr copies an attribute's value into dest and returns its length;
+// ERANGE, with the length, if it does not fit.
+func (n *node) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
+	if !strings.HasPrefix(name, userPrefix) {
+		return 0, syscall.ENOTSUP
+	}
+	value, err := n.sys.c.Xattr(ctx, n.ino, name)
+	if err != nil {
+		return 0, n.errno("getxattr", err)
+	}
+	if len(value) > len(dest) {
+		return uint32(len(value)), syscall.ERANGE
+	}
+	return uint32(copy(dest, value)), 0
+}
+
+// Listxattr copies the names, each ended by a zero byte, into dest.
+func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
+	names, err := n.sys.c.Xattrs(ctx, n.ino)
+	if err != nil {
+		return 0, n.errno("listxattr", err)
+	}
+	size := 0
+	for _, name := range names {
+		size += len(name) + 1
+	}
+	if size > len(dest) {
+		return uint32(size), syscall.ERANGE
+	}
+	for _, name := range names {
+		dest = dest[copy(dest, name):]
+		dest[0] = 0
+		dest = dest[1:]
+	}
+	return uint32(size), 0
+}
+
+// Setxattr keeps an attribute. value is copied.
+func (n *node) Setxattr(ctx context.Context, name string, value []byte, flags uint32) syscall.Errno {
+	if !strings.HasPrefix(name, userPrefix) {
+		return syscall.ENOTSUP
+	}
+	var mode cache.XattrMode
+	switch flags {
+	case 0:
+		mode = cache.XattrEither
+	case xattrCreate:
+		mode = cache.XattrCreate
+	case xattrReplace:
+		mode = cache.XattrReplace
+	default:
+		return syscall.EINVAL
+	}
+	kept := append([]byte(nil), value...)
+	return n.errno("setxattr", n.sys.c.SetXattr(ctx, n.ino, name, kept, mode))
+}
+
+// Removexattr removes an attribute.
+func (n *node) Removexattr(ctx context.Context, name string) syscall.Errno {
+	if !strings.HasPrefix(name, userPrefix) {
+		return syscall.ENOTSUP
+	}
+	return n.errno("removexattr", n.sys.c.RemoveXattr(ctx, n.ino, name))
+}

@@ -1,0 +1,191 @@
+package s3backend
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// A Client makes requests of one bucket. All methods may be called
+// concurrently. Errors are *Error, or wrap the context's.
+type Client struct {
+	api    *s3.Client
+	creds  aws.CredentialsProvider
+	counts *counter
+	enc    encryption
+	sums   checksum
+	opts   Options
+
+	copyMax int64         // above it a copy is made in parts
+	uploads chan struct{} // one slot for each request that sends a body
+	keys    keyMemory
+	caps    atomic.Pointer[Capabilities]
+}
+
+// New returns a client for the bucket of o. It asks the network only for the
+// bucket's region, if that is not given and the endpoint is Amazon's; whether
+// the bucket is there and may be used is for Check to find out.
+func New(ctx context.Context, o Options) (*Client, error) {
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	cfg, err := loadConfig(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{counts: newCounter(), opts: o, sums: checksums[o.ChecksumAlgorithm], copyMax: defaultCopyMax,
+		uploads: make(chan struct{}, o.MaxUploads), creds: cfg.Credentials}
+	if c.enc, err = newEncryption(o); err != nil {
+		return nil, err
+	}
+	t := &transport{next: cfg.HTTPClient, counts: c.counts, readStall: o.ReadTimeout / 2}
+	if o.Debug {
+		t.log = o.Log
+	}
+	custom := customEndpoint(cfg, o)
+	if custom && cfg.Region == "" {
+		cfg.Region = defaultRegion
+	}
+	if !custom && o.Region == "" && !strings.HasPrefix(o.Bucket, "arn:") {
+		region, err := findRegion(ctx, cfg, o)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Region = region
+	}
+	c.api = s3.NewFromConfig(cfg, func(s *s3.Options) {
+		s.HTTPClient = t
+		s.UsePathStyle = pathStyle(o, custom)
+		s.UseAccelerate = o.UseAccelerate
+		s.UseARNRegion = true
+		s.ContinueHeaderThresholdBytes = -1 // a round trip for each part otherwise
+		s.APIOptions = append(s.APIOptions, accountHeaders(o)...)
+	})
+	if !custom {
+		c.caps.Store(&amazon)
+	}
+	return c, nil
+}
+
+// String names the bucket; nothing of the configuration can leak through it.
+func (c *Client) String() string { return "s3://" + c.opts.Bucket }
+
+// GoString is String.
+func (c *Client) GoString() string { return c.String() }
+
+// Bucket returns the bucket's name.
+func (c *Client) Bucket() string { return c.opts.Bucket }
+
+// Region returns the region in use.
+func (c *Client) Region() string { return c.api.Options().Region }
+
+// Endpoint returns the custom endpoint in use, empty for Amazon's.
+func (c *Client) Endpoint() string { return aws.ToString(c.api.Options().BaseEndpoint) }
+
+// Use tells the client what Probe has found out, now or in an earlier life.
+func (c *Client) Use(caps Capabilities) { c.caps.Store(&caps) }
+
+// Capabilities returns what the client believes of its server: what Use was
+// told, else what Amazon S3 documents, else nothing beyond conditional writes.
+func (c *Client) Capabilities() Capabilities {
+	if caps := c.caps.Load(); caps != nil {
+		return *caps
+	}
+	return Capabilities{PutIf: true, CompleteIf: true, Checksums: true}
+}
+
+// customEndpoint reports whether requests go elsewhere than to Amazon.
+func customEndpoint(cfg aws.Config, o Options) bool {
+	base := aws.ToString(s3.NewFromConfig(cfg).Options().BaseEndpoint)
+	if base == "" {
+		return false
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return true
+	}
+	host := u.Hostname()
+	return !strings.HasSuffix(host, ".amazonaws.com") && !strings.HasSuffix(host, ".amazonaws.com.cn")
+}
+
+// pathStyle decides what Options leave automatic: custom endpoints rarely have
+// a wildcard DNS entry, and no certificate covers a bucket name with dots.
+func pathStyle(o Options, custom bool) bool {
+	switch o.PathStyle {
+	case PathStyleOn:
+		return true
+	case PathStyleOff:
+		return false
+	}
+	return !strings.HasPrefix(o.Bucket, "arn:") && (custom || strings.Contains(o.Bucket, "."))
+}
+
+// findRegion asks Amazon where the bucket is; it answers strangers as well,
+// with any status.
+func findRegion(ctx context.Context, cfg aws.Config, o Options) (string, error) {
+	ask := cfg.Copy()
+	ask.Credentials = aws.AnonymousCredentials{}
+	ask.Region = partitionHome(cfg.Region)
+	api := s3.NewFromConfig(ask, func(s *s3.Options) { s.UsePathStyle = pathStyle(o, false) })
+	ctx, cancel := context.WithTimeoutCause(ctx, o.ReadTimeout, stalled{})
+	defer cancel()
+	out, err := api.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &o.Bucket})
+	if err == nil {
+		return aws.ToString(out.BucketRegion), nil
+	}
+	if region := regionOf(err); region != "" {
+		return region, nil
+	}
+	e := fail(ctx, call{op: "HeadBucket", key: o.Bucket}, err)
+	if KindOf(e) == NotFound || KindOf(e) == NoBucket {
+		return "", fmt.Errorf("no such bucket: %s: %w", o.Bucket, e)
+	}
+	return "", fmt.Errorf("finding the region of bucket %s (or give --region): %w", o.Bucket, e)
+}
+
+// partitionHome returns the region that knows all buckets of the partition in
+// which region lies.
+func partitionHome(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "cn-north-1"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "us-gov-west-1"
+	}
+	return defaultRegion
+}
+
+// httpClient is the SDK's own, so that CA bundles from the environment still
+// find their place, tuned for many requests to one host.
+func httpClient(o Options) *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithDialerOptions(dialerOptions).WithTransportOptions(transportOptions(o))
+}
+
+// patience bounds a read that has no body: all its attempts together.
+func (c *Client) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, c.opts.ReadTimeout, stalled{})
+}
+
+// backoff is the pause before the n-th repetition of our own (the SDK has its
+// own for what it repeats).
+func backoff(n int) time.Duration { return min(100*time.Millisecond<<n, 3*time.Second) }
+
+// sleep waits, or returns the context's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,181 @@
+package s3backend
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// Put writes one object and returns it as S3 confirmed it; Modified is the
+// server's clock, zero where that says nothing. Above Options.PartSize it
+// goes up in parts, in parallel. A put that fails because of the network or
+// the context leaves its upload to be resumed; one that can never succeed
+// (Changed, Denied, an error of Ready, …) is aborted.
+//
+// A request that was applied while its answer got lost is repeated and may
+// come back as Changed by ourselves: the caller knows its own mark.
+func (c *Client) Put(ctx context.Context, p Put) (Object, error) {
+	a := attributes{meta: p.Meta, stored: p.Headers, storageClass: p.StorageClass}
+	tags := 0
+	if p.Keep != nil && p.Keep.Tags > 0 {
+		var err error
+		if a.tagging, err = c.tagging(ctx, *p.Keep); err != nil {
+			return Object{}, err
+		}
+		tags = p.Keep.Tags
+	}
+	var o Object
+	var err error
+	if p.Size <= c.opts.PartSize && p.Resume.ID == "" {
+		o, err = c.putWhole(ctx, p, a)
+	} else {
+		o, err = c.putParts(ctx, p, a)
+	}
+	if err != nil {
+		return Object{}, err
+	}
+	c.keys.note(p.Key, 0)
+	o.Size, o.Tags = p.Size, tags
+	return o, nil
+}
+
+// putWhole is a single PutObject.
+func (c *Client) putWhole(ctx context.Context, p Put, a attributes) (Object, error) {
+	cl := call{"PutObject", p.Key}
+	if err := c.acquire(ctx); err != nil {
+		return Object{}, fail(ctx, cl, err)
+	}
+	defer c.release()
+	body := io.NewSectionReader(bodyOf(p), 0, p.Size)
+	sum, err := c.checksum().of(body)
+	if err != nil {
+		return Object{}, fail(ctx, cl, fmt.Errorf("reading the body: %w", err))
+	}
+	cond, err := c.before(ctx, p.Key, p.If, c.Capabilities().PutIf)
+	if err != nil {
+		return Object{}, err
+	}
+	if p.Ready != nil {
+		if err := p.Ready(); err != nil {
+			return Object{}, err
+		}
+	}
+	body = io.NewSectionReader(bodyOf(p), 0, p.Size)
+	h := c.create(a).with(c.checksum().headers(sum))
+	out, err := c.api.PutObject(ctx, &s3.PutObjectInput{Bucket: &c.opts.Bucket, Key: &p.Key, Body: body,
+		ContentLength: &p.Size, IfMatch: cond.match(), IfNoneMatch: cond.noneMatch()}, h.option, unsigned)
+	if err != nil {
+		return Object{}, fail(ctx, cl, err)
+	}
+	ans := answerOf(out.ResultMetadata)
+	o := c.object(p.Key, a)
+	o.ETag, o.Version, o.Modified = unquote(out.ETag), aws.ToString(out.VersionId), ans.date()
+	if o.ETag == "" {
+		return Object{}, cl.corrupt("the answer has no ETag")
+	}
+	if err := c.enc.sealed(ans.header); err != nil {
+		return Object{}, &Error{Op: cl.op, Key: cl.key, Kind: Unsealed, Err: c.withdraw(ctx, o, p.If, err)}
+	}
+	return o, nil
+}
+
+// withdraw removes an object that was stored unsealed, if that uncovers or
+// leaves what was there before. It returns why, with what went wrong.
+func (c *Client) withdraw(ctx context.Context, o Object, cond Condition, why error) error {
+	in := &s3.DeleteObjectInput{Bucket: &c.opts.Bucket, Key: &o.Key, VersionId: realVersion(o.Version)}
+	if in.VersionId == nil && !cond.Absent {
+		return fmt.Errorf("%w; it replaced an object and stays", why)
+	}
+	if _, err := c.api.DeleteObject(context.WithoutCancel(ctx), in); err != nil {
+		return fmt.Errorf("%w; it could not be deleted again: %w", why, brief(err))
+	}
+	return why
+}
+
+// bodyOf returns p's body; an object without bytes needs none.
+func bodyOf(p Put) io.ReaderAt {
+	if p.Body == nil {
+		return strings.NewReader("")
+	}
+	return p.Body
+}
+
+// checksum returns the algorithm of uploads: none where the server is known to
+// refuse its headers.
+func (c *Client) checksum() checksum {
+	if !c.Capabilities().Checksums {
+		return checksum{}
+	}
+	return c.sums
+}
+
+// acquire takes an upload slot.
+func (c *Client) acquire(ctx context.Context) error {
+	select {
+	case c.uploads <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Client) release() { <-c.uploads }
+
+// before returns the condition that the request itself shall carry. Where the
+// server does not check it, a HEAD does so now, and the request goes without.
+func (c *Client) before(ctx context.Context, key string, cond Condition, honoured bool) (Condition, error) {
+	if cond.None() || honoured {
+		return cond, nil
+	}
+	return Condition{}, c.holds(ctx, key, cond)
+}
+
+// holds asks whether cond holds at key: nil, or an error of kind Changed.
+func (c *Client) holds(ctx context.Context, key string, cond Condition) error {
+	o, err := c.Head(ctx, key)
+	missing := KindOf(err) == NotFound
+	if err != nil && !missing {
+		return err
+	}
+	if missing == cond.Absent && (missing || o.ETag == cond.Match) {
+		return nil
+	}
+	found := "nothing"
+	if !missing {
+		found = "ETag " + string(o.ETag)
+	}
+	return &Error{Op: "HeadObject", Key: key, Kind: Changed, Err: fmt.Errorf("expected %s, found %s", cond, found)}
+}
+
+func (c Condition) match() *string {
+	if c.Match == "" {
+		return nil
+	}
+	return c.Match.quote()
+}
+
+func (c Condition) noneMatch() *string {
+	if !c.Absent {
+		return nil
+	}
+	return aws.String("*")
+}
+
+// tagging returns an object's tags as a request header carries them.
+func (c *Client) tagging(ctx context.Context, o Object) (string, error) {
+	out, err := c.api.GetObjectTagging(ctx, &s3.GetObjectTaggingInput{Bucket: &c.opts.Bucket, Key: &o.Key,
+		VersionId: realVersion(o.Version)})
+	if err != nil {
+		return "", fail(ctx, call{"GetObjectTagging", o.Key}, err)
+	}
+	tags := url.Values{}
+	for _, t := range out.TagSet {
+		tags.Set(aws.ToString(t.Key), aws.ToString(t.Value))
+	}
+	return tags.Encode(), nil
+}

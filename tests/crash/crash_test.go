@@ -1,0 +1,222 @@
+package crash
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/moorfs/moorfs/tests/harness"
+)
+
+var (
+	rounds = flag.Int("crash.rounds", 30, "how often the daemon is killed")
+	seed   = flag.Uint64("crash.seed", 0, "what the writers do and when the daemon is killed; 0: another each time")
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(writerEnv) != "" {
+		if err := writeUntilStopped(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(harness.Main(m.Run))
+}
+
+const (
+	longestRound = 1200 * time.Millisecond // until the daemon is killed
+	writerLimit  = 30 * time.Second        // until the writers notice
+	flushLimit   = 2 * time.Minute
+	readLimit    = time.Minute
+)
+
+// A campaign is many crashes of one cache and one bucket.
+type campaign struct {
+	t      *testing.T
+	s3     *harness.S3
+	dir    string // everything below here
+	random *rand.Rand
+	points []string       // to die at, in turn
+	hit    map[string]int // how often the daemon died where
+	trees  []*tree        // what must be there
+}
+
+func TestCrash(t *testing.T) {
+	start := *seed
+	if start == 0 {
+		start = rand.Uint64()
+	}
+	t.Logf("replay with -crash.rounds %d -crash.seed %d", *rounds, start)
+	c := &campaign{t: t, s3: harness.Versity(t), dir: harness.Dir(t), random: rand.New(rand.NewPCG(start, 0)),
+		points: crashPoints(t), hit: map[string]int{}}
+	c.random.Shuffle(len(c.points), func(i, j int) { c.points[i], c.points[j] = c.points[j], c.points[i] })
+	c.begin()
+	for round := range *rounds {
+		c.round(round)
+	}
+	c.end()
+	if *rounds >= 10 && c.hit["at random"] == *rounds {
+		t.Errorf("no named point was ever hit in %d rounds", *rounds)
+	}
+	for point, n := range c.hit {
+		t.Logf("died %s: %d", point, n)
+	}
+}
+
+func (c *campaign) mount(env ...string) *harness.Mount {
+	c.t.Helper()
+	return harness.Start(c.t, harness.Spec{Source: "s3://" + c.s3.Bucket, Dir: filepath.Join(c.dir, "mnt"),
+		Cache: filepath.Join(c.dir, "cache"), Build: harness.Crashpoints, Env: append(c.s3.Env(), env...),
+		Options: []string{"--endpoint-url", c.s3.Endpoint, "--part-size", "5MiB", "--write-back", "100ms", "--cache-size", "2GiB"}})
+}
+
+// begin makes the writers' directories.
+func (c *campaign) begin() {
+	m := c.mount()
+	m.Do(c.t, "making the writers' directories", func() error {
+		for i := range writers {
+			if err := os.Mkdir(m.Path(dirName(i)), 0o755); err != nil {
+				return err
+			}
+			c.trees = append(c.trees, newTree())
+		}
+		return nil
+	})
+	if err := m.Unmount(); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// round lets the writers work, kills the daemon and compares.
+func (c *campaign) round(round int) {
+	c.s3.Slow(c.random.Uint64())
+	logs := filepath.Join(c.dir, fmt.Sprintf("round-%d", round))
+	if err := os.Mkdir(logs, 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+	where, env := "at random", []string(nil)
+	if round%2 == 1 {
+		where = fmt.Sprintf("%s#%d", c.points[round/2%len(c.points)], 1+c.random.IntN(20))
+		env = []string{"MOORFS_CRASH_AT=" + where}
+	}
+	m := c.mount(env...)
+	where = c.workAndDie(m, where, logs)
+	c.hit[where]++
+	pending := make([]*step, writers)
+	for i, t := range c.trees {
+		var err error
+		if pending[i], err = t.replay(logName(logs, i)); err != nil {
+			c.fail(round, where, m, err)
+		}
+	}
+	if err := wholeInBucket(c.s3); err != nil {
+		c.fail(round, where, m, err)
+	}
+	again := c.mount()
+	if err := c.compare(again, pending); err != nil {
+		c.fail(round, where, again, err)
+	}
+	if c.random.IntN(2) == 0 {
+		if err := c.flushAndCompare(again); err != nil {
+			c.fail(round, where, again, err)
+		}
+	}
+	if err := again.Kill(); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *campaign) fail(round int, where string, m *harness.Mount, err error) {
+	c.t.Helper()
+	c.t.Fatalf("round %d, died %s: %v\nthe daemon's log:\n%s", round, where, err, m.Log())
+}
+
+// workAndDie runs the writers until the daemon has died, by itself at its
+// named point or by us, and returns where.
+func (c *campaign) workAndDie(m *harness.Mount, where, logs string) string {
+	moment := time.Duration(c.random.Int64N(int64(longestRound)))
+	cmd := exec.Command(os.Args[0])
+	var output bytes.Buffer
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", writerEnv, c.random.Uint64()), dirEnv+"="+m.Dir, logEnv+"="+logs)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := harness.Spawn(cmd); err != nil {
+		c.t.Fatal(err)
+	}
+	select {
+	case <-m.Died():
+	case <-time.After(moment):
+		where = "at random"
+	}
+	if err := m.Die(); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.waitForWriters(m, cmd, stdin); err != nil {
+		c.t.Fatalf("the writers: %v: %s\nthe daemon's log:\n%s", err, &output, m.Log())
+	}
+	if err := m.Clear(); err != nil {
+		c.t.Fatal(err)
+	}
+	return where
+}
+
+func (c *campaign) waitForWriters(m *harness.Mount, cmd *exec.Cmd, stdin io.Closer) error {
+	err := m.Within(writerLimit, "the writers' end", cmd.Wait)
+	if closeErr := stdin.Close(); closeErr != nil && !errors.Is(closeErr, os.ErrClosed) {
+		err = errors.Join(err, closeErr)
+	}
+	return err
+}
+
+// compare compares the mount with the models; what is found is the next
+// round's model.
+func (c *campaign) compare(m *harness.Mount, pending []*step) error {
+	return m.Within(readLimit, "reading the tree", func() error {
+		for i, t := range c.trees {
+			found, err := readTree(m.Path(dirName(i)))
+			if err != nil {
+				return err
+			}
+			if err := t.check(found, pending[i]); err != nil {
+				return fmt.Errorf("%s: %w", dirName(i), err)
+			}
+			c.trees[i] = found
+		}
+		return nil
+	})
+}
+
+func (c *campaign) flushAndCompare(m *harness.Mount) error {
+	c.s3.Fair()
+	if status, out := m.Run(flushLimit, "flush", m.Dir); status != 0 {
+		return fmt.Errorf("moorfs flush: status %d: %s", status, out)
+	}
+	return compareBucket(c.s3, c.trees)
+}
+
+// end mounts once more, compares, unmounts and compares the bucket.
+func (c *campaign) end() {
+	c.s3.Fair()
+	m := c.mount()
+	if err := c.compare(m, make([]*step, writers)); err != nil {
+		c.fail(*rounds, "not at all", m, err)
+	}
+	if err := m.Unmount(); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := compareBucket(c.s3, c.trees); err != nil {
+		c.fail(*rounds, "not at all", m, err)
+	}
+}

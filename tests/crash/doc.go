@@ -1,0 +1,25 @@
+// Package crash kills a daemon at the worst moments and looks for what is
+// missing.
+//
+// A writer process uses a real mount through several goroutines, each alone in
+// a directory. Around every system call it logs to a file outside the mount
+// what it is about to do and that it was answered. The daemon, meanwhile
+// uploading through a slow and faulty network, is killed at a random moment or
+// at a named point of a transaction. The test replays the logs into a model,
+// mounts again and compares:
+//
+//   - what was acknowledged is there: names, closed contents, synced bytes,
+//     modes, link targets;
+//   - the one call that was under way has either happened or not;
+//   - a file that was open holds, byte by byte, what it held when it was last
+//     closed or synced, or what was written since;
+//   - in the bucket, at each key that is only ever replaced by rename, lies one
+//     whole version.
+//
+// Then it flushes, now and then, and compares the bucket with the tree through
+// a client that shares nothing with moorfs: the same keys, the same bytes, no
+// multipart upload left over.
+//
+// go test -crash.rounds N -crash.seed S replays; the seed decides what the
+// writers do and when the daemon is killed.
+package crash
