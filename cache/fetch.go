@@ -188,7 +188,7 @@ func (f *file) runFetch(w *fetch, o objectAt) {
 	if err == nil {
 		buf := fetchBuffers.Get().(*[]byte)
 		p := (*buf)[:w.Len]
-		if err = f.c.readBaseContext(ctx, p, w.Off, o); err == nil {
+		if err = f.readCurrent(ctx, p, w.Off, o); err == nil {
 			err = f.keep(w.Range, p)
 		}
 		fetchBuffers.Put(buf)
@@ -257,10 +257,68 @@ func (f *file) fetchDirect(ctx context.Context, s fetchSpan, p []byte) error {
 	f.mu.RUnlock()
 	for _, g := range gaps {
 		if err == nil {
-			err = f.c.readBaseContext(ctx, p[g.Off-s.off:g.End()-s.off], g.Off, objectAt{base, at})
+			err = f.readCurrent(ctx, p[g.Off-s.off:g.End()-s.off], g.Off, objectAt{base, at})
 		}
 	}
 	return err
+}
+
+// readCurrent reads missing bytes from the object the file descends from. When
+// that is gone because a flush of this very file replaced it, the new object
+// has the same bytes there.
+func (f *file) readCurrent(ctx context.Context, p []byte, off int64, o objectAt) error {
+	for {
+		err := f.c.readBaseContext(ctx, p, off, o)
+		if !errors.Is(err, ErrStale) {
+			return err
+		}
+		next, ours := f.replacedByUs(ctx, o)
+		if !ours {
+			return err
+		}
+		o = next
+	}
+}
+
+// replacedByUs returns the object that our own flush put in the place of o.
+func (f *file) replacedByUs(ctx context.Context, o objectAt) (objectAt, bool) {
+	f.mu.RLock()
+	landing, now := f.landing, objectAt{f.base, f.at}
+	f.mu.RUnlock()
+	if now.base.ETag == o.base.ETag && landing != nil {
+		select {
+		case <-landing:
+		case <-ctx.Done():
+		}
+		f.mu.RLock()
+		now = objectAt{f.base, f.at}
+		f.mu.RUnlock()
+	}
+	if now.base.ETag != o.base.ETag && now.base.ETag != "" {
+		return now, true
+	}
+	return f.c.recognise(ctx, f, o)
+}
+
+// recognise looks whether the object that replaced o carries the nonce of a
+// write of ours whose outcome was never learnt.
+func (c *Cache) recognise(ctx context.Context, f *file, o objectAt) (objectAt, bool) {
+	nonce := ""
+	err := c.view(func(tx *journal.Tx) error {
+		r, found, err := tx.Row(o.key)
+		if found && r.Ino == f.ino {
+			nonce = r.Nonce
+		}
+		return err
+	})
+	if err != nil || nonce == "" {
+		return o, false
+	}
+	there, err := c.remote().Head(ctx, o.key)
+	if err != nil || there.Meta[metaNonce] != nonce || there.ETag == o.base.ETag {
+		return o, false
+	}
+	return objectAt{baseOf(there), o.key}, true
 }
 
 // readBase reads a range of an object for the flusher.

@@ -49,6 +49,7 @@ type file struct {
 	blocks    int64 // bytes of disk counted in space
 	fetches   []*fetch
 	frozen    *frozen
+	landing   chan struct{} // closed when the flush at work has ended; nil: none
 }
 
 // fileTimes overlay the inode's record while unsaved.

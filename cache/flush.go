@@ -298,6 +298,7 @@ func (j *job) freeze() {
 	if j.kind == jobLocalize {
 		return
 	}
+	f.landing = make(chan struct{})
 	f.noted = false
 	if j.kind != jobPut {
 		return
@@ -368,13 +369,32 @@ func (c *Cache) lookBefore(ctx context.Context, j *job) (o s3backend.Object, don
 		return o, false, err
 	case j.row.Nonce != "" && o.Meta[metaNonce] == j.row.Nonce && j.row.NonceGen == j.rec.Generation:
 		return o, true, nil
-	case j.row.Known == journal.KnownNot || o.Meta[metaNonce] == j.row.Nonce:
+	case j.row.Nonce != "" && o.Meta[metaNonce] == j.row.Nonce: // an earlier content of ours
+		setKnown(&j.row, baseOf(o))
+		if j.rec.At == j.key {
+			j.rebase(baseOf(o))
+		}
+	case j.row.Known == journal.KnownNot:
 		setKnown(&j.row, baseOf(o))
 	}
 	if j.row.NonceGen != j.rec.Generation {
 		j.row.Nonce, j.row.NonceGen = newNonce(), j.rec.Generation
 	}
 	return o, false, c.keepNonce(j)
+}
+
+// rebase makes an earlier content of ours the one that this builds on.
+func (j *job) rebase(base journal.Base) {
+	j.rec.Base = base
+	j.based(base, j.key)
+	if j.z != nil {
+		j.f.mu.Lock()
+		j.z.base = base
+		j.f.mu.Unlock()
+	}
+	if j.base != nil {
+		j.base.ETag, j.base.Version = base.ETag, base.Version
+	}
 }
 
 // keepNonce journals a nonce and what is known before they are used.
@@ -387,7 +407,14 @@ func (c *Cache) keepNonce(j *job) error {
 			return err
 		}
 		r.Nonce, r.NonceGen, r.Known, r.ETag, r.Version = j.row.Nonce, j.row.NonceGen, j.row.Known, j.row.ETag, j.row.Version
-		return tx.PutRow(j.key, r)
+		rec, found, err := tx.Inode(j.row.Ino)
+		if err != nil || !found {
+			return err
+		}
+		if rec.At == j.key {
+			rec.Base = j.rec.Base
+		}
+		return errors.Join(tx.PutRow(j.key, r), tx.PutInode(j.row.Ino, rec))
 	})
 }
 

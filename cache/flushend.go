@@ -41,6 +41,7 @@ func (c *Cache) end(j *job, o s3backend.Object, cause error) (out outcome) {
 		return err
 	})
 	if j.f != nil {
+		j.landed()
 		j.f.users.Add(-1)
 		err = errors.Join(err, c.drop(j.f))
 	}
@@ -69,6 +70,10 @@ func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, err
 	}
 	if !found || r.Want != journal.WantInode || r.Ino != j.row.Ino { // unlinked or renamed meanwhile
 		if found {
+			if rec.At == j.key { // what is missing here is in the new object
+				rec.Base = base
+				j.based(base, j.key)
+			}
 			if err := ch.unsent(j, rec, flushRetry); err != nil {
 				return outcome{}, err
 			}
@@ -89,7 +94,7 @@ func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, err
 	if rec.State == journal.Clean {
 		rec.Changed = 0
 	}
-	j.landed(rec)
+	j.based(rec.Base, rec.At)
 	if err := errors.Join(ch.PutInode(j.row.Ino, rec), ch.landedExtents(j)); err != nil {
 		return outcome{}, err
 	}
@@ -117,15 +122,22 @@ func keepLearnt(rec, from *journal.Inode) {
 	}
 }
 
-// landed makes the new object the source of what is not here.
-func (j *job) landed(rec *journal.Inode) {
+// landed tells readers who met the change that this job made.
+func (j *job) landed() {
+	j.f.mu.Lock()
+	defer j.f.mu.Unlock()
+	close(j.f.landing)
+	j.f.landing = nil
+}
+
+// based makes an object the source of what is not here.
+func (j *job) based(base journal.Base, at string) {
 	if j.f == nil {
 		return
 	}
 	j.f.mu.Lock()
 	defer j.f.mu.Unlock()
-	j.f.base, j.f.at, j.f.sending = rec.Base, rec.At, extent.Set{}
-	j.f.stale = false
+	j.f.base, j.f.at, j.f.stale = base, at, false
 }
 
 // landedExtents journals that what was sent is no longer dirty.
@@ -135,6 +147,7 @@ func (ch *change) landedExtents(j *job) error {
 	}
 	j.f.mu.Lock()
 	defer j.f.mu.Unlock()
+	j.f.sending = extent.Set{}
 	return ch.PutExtents(j.f.ino, j.f.extents())
 }
 
@@ -336,6 +349,9 @@ func (ch *change) localized(j *job) error {
 	rec, found, err := ch.Inode(ino)
 	if err != nil || !found {
 		return err
+	}
+	if rec.At != j.key { // it found its own key meanwhile
+		return ch.release(j.key, ino)
 	}
 	j.f.mu.Lock()
 	if j.f.whole() {

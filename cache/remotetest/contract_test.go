@@ -70,7 +70,7 @@ func keyHeader(raw []byte) http.Header {
 // connect returns a client of a bucket that has not been probed.
 func connect(t *testing.T, s *s3test.Server, o s3backend.Options) *s3backend.Client {
 	t.Helper()
-	o.EndpointURL, o.Region, o.CABundle, o.PartSize = s.URL, s.Region, s.CAFile, PartSize
+	o.EndpointURL, o.Region, o.CABundle, o.PartSize = s.URL, s.Region, s.CAFile, MinPartSize
 	c, err := s3backend.New(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -90,12 +90,14 @@ type bucketClient struct {
 
 func (b *bucketClient) Put(ctx context.Context, p s3backend.Put) (s3backend.Object, error) {
 	b.mu.Lock()
-	if p.Size > PartSize && !slices.Contains(b.keys, p.Key) {
+	if p.Size > MinPartSize && !slices.Contains(b.keys, p.Key) {
 		b.keys = append(b.keys, p.Key)
 	}
 	b.mu.Unlock()
 	return b.Client.Put(ctx, p)
 }
+
+func (b *bucketClient) PartSize() int64 { return MinPartSize }
 
 func (b *bucketClient) PendingUploads(ctx context.Context, prefix string) ([]string, error) {
 	b.mu.Lock()
@@ -147,32 +149,20 @@ var (
 	}
 )
 
-func TestVersityKeepsTheContract(t *testing.T) {
-	s := versity.Server(t)
-	Suite(t, func(t *testing.T) Remote {
-		return open(t, s, s3backend.Options{Bucket: s.NewBucket(t)})
-	}, versityExcuses)
-}
-
-func TestVersityKeepsVersions(t *testing.T) {
-	s := versity.Server(t)
-	Versions(t, func(t *testing.T) Remote {
-		return open(t, s, s3backend.Options{Bucket: s.NewVersionedBucket(t)})
-	})
-}
-
-func TestMinIOKeepsTheContract(t *testing.T) {
-	s := minio.Server(t)
-	Suite(t, func(t *testing.T) Remote {
-		return open(t, s, s3backend.Options{Bucket: s.NewBucket(t)})
-	}, minioExcuses)
-}
-
-func TestMinIOKeepsVersions(t *testing.T) {
-	s := minio.Server(t)
-	Versions(t, func(t *testing.T) Remote {
-		return open(t, s, s3backend.Options{Bucket: s.NewVersionedBucket(t)})
-	})
+func TestServersKeepTheContract(t *testing.T) {
+	for _, server := range []struct {
+		*s3test.Shared
+		excuses Excuses
+	}{{versity, versityExcuses}, {minio, minioExcuses}} {
+		t.Run(server.Config.Name, func(t *testing.T) {
+			s := server.Server(t)
+			plain := func(t *testing.T) Remote { return open(t, s, s3backend.Options{Bucket: s.NewBucket(t)}) }
+			versioned := func(t *testing.T) Remote { return open(t, s, s3backend.Options{Bucket: s.NewVersionedBucket(t)}) }
+			Suite(t, plain, server.excuses)
+			Many(t, plain)
+			Versions(t, versioned)
+		})
+	}
 }
 
 func TestEncryptedBucketsKeepTheContract(t *testing.T) {
@@ -231,7 +221,7 @@ func TestCustomerKeys(t *testing.T) {
 	with := func(keys ...s3backend.CustomerKey) *contract {
 		return &contract{Remote: connect(t, s, s3backend.Options{Bucket: bucket, SSECKeys: keys}), ctx: ctx}
 	}
-	for _, n := range []int64{10, PartSize + 10} {
+	for _, n := range []int64{10, MinPartSize + 10} {
 		body := content(1, n)
 		get := s3backend.Get{Key: "k", Range: s3backend.Range{Len: n}, Size: n}
 		if err := (check{run: func(c *contract) {
@@ -273,7 +263,7 @@ func TestServerThatDoesNotEncrypt(t *testing.T) {
 			if _, err := c.Probe(ctx, ".probe/"); s3backend.KindOf(err) != s3backend.Unsealed {
 				t.Errorf("probe: %v", err)
 			}
-			for _, n := range []int64{10, PartSize + 10} {
+			for _, n := range []int64{10, MinPartSize + 10} {
 				_, err := c.Put(ctx, s3backend.Put{
 					Key: "k", Body: bytes.NewReader(content(1, n)), Size: n, If: s3backend.Condition{Absent: true},
 				})

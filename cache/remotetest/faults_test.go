@@ -12,10 +12,10 @@ import (
 
 func TestFaultsThatAreNotThereKeepTheContract(t *testing.T) {
 	Suite(t, func(*testing.T) Remote {
-		m := NewMemory(Settings{})
+		m := NewMemory(Settings{PartSize: partSize})
 		return struct {
 			*Faults
-			Pender
+			Subject
 		}{NewFaults(m), m}
 	}, nil)
 }

@@ -14,12 +14,12 @@ import (
 	"github.com/moorfs/moorfs/s3backend"
 )
 
-// PartSize is the part size Suite expects a Remote to have: S3's smallest.
-const PartSize = 5 << 20
+// MinPartSize is the smallest size of parts that S3 takes.
+const MinPartSize = 5 << 20
 
 // Settings say how a Memory differs from a plain bucket.
 type Settings struct {
-	PartSize  int64 // larger objects come in parts; 0: PartSize
+	PartSize  int64 // larger objects come in parts; 0: MinPartSize
 	Versioned bool  // old versions are kept and can be read
 	Sealed    bool  // every write has an ETag of its own, as with SSE-KMS
 }
@@ -58,10 +58,13 @@ type part struct {
 // NewMemory returns an empty bucket.
 func NewMemory(s Settings) *Memory {
 	if s.PartSize == 0 {
-		s.PartSize = PartSize
+		s.PartSize = MinPartSize
 	}
 	return &Memory{settings: s, history: map[string][]*version{}, uploads: map[string]*upload{}, counts: map[string]int{}}
 }
+
+// PartSize returns the size of parts in bytes.
+func (m *Memory) PartSize() int64 { return m.settings.PartSize }
 
 // Counts returns how many requests came since the last ResetCounts, by
 // operation: list (one a page), head, get, put (one an object), part, copy,

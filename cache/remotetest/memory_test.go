@@ -10,12 +10,20 @@ import (
 	"github.com/moorfs/moorfs/s3backend"
 )
 
+// partSize keeps the checks of a Memory fast.
+const partSize = 64 << 10
+
 func TestMemoryKeepsTheContract(t *testing.T) {
-	for name, s := range map[string]Settings{"plain": {}, "versioned": {Versioned: true}, "sealed": {Sealed: true}} {
+	for name, s := range map[string]Settings{
+		"plain":     {PartSize: partSize},
+		"versioned": {PartSize: partSize, Versioned: true},
+		"sealed":    {PartSize: partSize, Sealed: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			Suite(t, func(*testing.T) Remote { return NewMemory(s) }, nil)
 		})
 	}
+	Many(t, func(*testing.T) Remote { return NewMemory(Settings{}) })
 	Versions(t, func(*testing.T) Remote { return NewMemory(Settings{Versioned: true}) })
 }
 

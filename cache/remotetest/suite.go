@@ -17,10 +17,14 @@ import (
 // Excuses say what a server cannot do: the reason, by the name of the check.
 type Excuses map[string]string
 
-// A Pender can say which multipart uploads are unfinished. A Remote given to
-// Suite must be one: the contract is also about what is left behind.
-type Pender interface {
+// A Subject is what a Remote given to Suite must be besides: the contract is
+// also about what is left behind, and about what happens between two parts.
+type Subject interface {
+	// PendingUploads returns the keys under prefix of the multipart uploads
+	// that are neither complete nor aborted.
 	PendingUploads(ctx context.Context, prefix string) ([]string, error)
+	// PartSize returns the size of parts; larger objects come in several.
+	PartSize() int64
 }
 
 // A check is one promise of the contract.
@@ -35,14 +39,14 @@ type contract struct {
 	Remote
 	ctx  context.Context
 	root string
+	part int64 // size of parts
 }
 
 // checkTimeout bounds one check.
 const checkTimeout = time.Minute
 
 // Suite checks that the Remote which open returns keeps the contract. It must
-// be empty, write objects above PartSize in parts of PartSize, and be a Pender.
-// A check that is excused must fail.
+// be empty and a Subject. A check that is excused must fail.
 func Suite(t *testing.T, open func(t *testing.T) Remote, excuses Excuses) {
 	r := open(t)
 	all := slices.Concat(putChecks, getChecks, conditionChecks, partChecks, copyChecks, listChecks, keyChecks(), togetherChecks)
@@ -54,18 +58,29 @@ func Suite(t *testing.T, open func(t *testing.T) Remote, excuses Excuses) {
 	runChecks(t, r, all, excuses)
 }
 
-// Versions checks that the Remote which open returns, of a versioned bucket,
-// reads and copies old versions.
+// Many checks that the Remote which open returns, a Subject, lists and deletes
+// more objects than fit in one answer or request. It takes a while and has
+// nothing to do with content.
+func Many(t *testing.T, open func(t *testing.T) Remote) {
+	runChecks(t, open(t), manyChecks, nil)
+}
+
+// Versions checks that the Remote which open returns, a Subject of a versioned
+// bucket, reads and copies old versions.
 func Versions(t *testing.T, open func(t *testing.T) Remote) {
 	runChecks(t, open(t), versionChecks, nil)
 }
 
 func runChecks(t *testing.T, r Remote, checks []check, excuses Excuses) {
+	subject, ok := r.(Subject)
+	if !ok {
+		t.Fatalf("%T is no Subject", r)
+	}
 	for i, k := range checks {
 		t.Run(k.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 			defer cancel()
-			err := k.try(&contract{Remote: r, ctx: ctx, root: fmt.Sprintf("%02d/", i)})
+			err := k.try(&contract{Remote: r, ctx: ctx, root: fmt.Sprintf("%02d/", i), part: subject.PartSize()})
 			reason, excused := excuses[k.name]
 			switch {
 			case excused && err == nil:
@@ -172,11 +187,7 @@ func (c *contract) missing(key string) {
 
 // settled ends the check if an unfinished upload is left under its root.
 func (c *contract) settled() {
-	p, ok := c.Remote.(Pender)
-	if !ok {
-		c.failf("the Remote cannot say which uploads are pending")
-	}
-	left, err := p.PendingUploads(c.ctx, c.root)
+	left, err := c.Remote.(Subject).PendingUploads(c.ctx, c.root)
 	c.ok(err, "list uploads")
 	if len(left) > 0 {
 		c.failf("uploads left behind: %s", strings.Join(left, " "))

@@ -7,11 +7,8 @@ import (
 	"github.com/moorfs/moorfs/s3backend"
 )
 
-// small and large are sizes of objects that go up in one request and in parts.
-const (
-	small = int64(10)
-	large = int64(PartSize + 10)
-)
+// small is the size of an object that goes up in one request.
+const small = int64(10)
 
 // wrongTag is an ETag that no object has.
 const wrongTag = s3backend.ETag("00000000000000000000000000000000")
@@ -19,8 +16,8 @@ const wrongTag = s3backend.ETag("00000000000000000000000000000000")
 var conditionChecks = []check{
 	{"condition/put absent", func(c *contract) { putAbsent(c, small) }},
 	{"condition/put match", func(c *contract) { putMatch(c, small) }},
-	{"condition/put in parts absent", func(c *contract) { putAbsent(c, large) }},
-	{"condition/put in parts match", func(c *contract) { putMatch(c, large) }},
+	{"condition/put in parts absent", func(c *contract) { putAbsent(c, c.part+10) }},
+	{"condition/put in parts match", func(c *contract) { putMatch(c, c.part+10) }},
 	{"condition/copy absent", copyAbsent},
 	{"condition/copy match", copyMatch},
 	{"condition/delete", deleteMatch},

@@ -12,6 +12,7 @@ var copyChecks = []check{
 	{"copy/onto itself", copySelf},
 	{"copy/changed source", copyChanged},
 	{"copy/empty object", copyEmpty},
+	{"copy/marker", copyMarker},
 	{"copy/of many parts", copyParts},
 }
 
@@ -78,8 +79,19 @@ func copyEmpty(c *contract) {
 	}
 }
 
+// copyMarker gives the marker of a directory other metadata.
+func copyMarker(c *contract) {
+	key := c.root + "dir/"
+	from := c.put(key, nil)
+	_, err := c.Copy(c.ctx, s3backend.Copy{From: from, To: key, Meta: map[string]string{"mode": "16877"}})
+	c.ok(err, "copy")
+	if o := c.holds(key, nil); o.Meta["mode"] != "16877" {
+		c.failf("metadata %v", o.Meta)
+	}
+}
+
 func copyParts(c *contract) {
-	body := content(1, 2*PartSize+1)
+	body := content(1, 2*c.part+1)
 	from := c.put(c.root+"from", body)
 	_, err := c.Copy(c.ctx, s3backend.Copy{From: from, To: c.root + "to"})
 	c.ok(err, "copy")

@@ -27,7 +27,7 @@ func (c *contract) wraps(err, target error, doing string) {
 
 // getRanges reads exactly what was asked for.
 func getRanges(c *contract) {
-	for _, n := range []int64{1, 1000, PartSize + 1000} {
+	for _, n := range []int64{1, 1000, c.part + 1000} {
 		key, body := fmt.Sprintf("%s%d", c.root, n), content(uint64(n), n)
 		o := c.put(key, body)
 		for _, r := range []s3backend.Range{{Off: 0, Len: 1}, {Off: n - 1, Len: 1}, {Off: n / 3, Len: (n + 1) / 2}, {Off: 0, Len: n}} {

@@ -28,7 +28,6 @@ var oddKeys = []struct{ name, key string }{
 	{"dots", "a/../b/./c"},
 	{"long", ""}, // 1024 bytes; see keyChecks
 	{"leading slash", ""},
-	{"marker", "dir/"},
 }
 
 // keyChecks has a check for every odd key: it can be written, read, listed,
@@ -53,23 +52,13 @@ func keyChecks() []check {
 
 func useKey(c *contract, key string) {
 	body := []byte("x")
-	if strings.HasSuffix(key, "/") {
-		body = nil
-	}
 	o := c.put(key, body)
 	c.holds(key, body)
-	parent := key[:strings.LastIndexByte(strings.TrimSuffix(key, "/"), '/')+1]
-	want := s3backend.Entry{Key: key, Prefix: strings.HasSuffix(key, "/"), Size: o.Size, ETag: o.ETag}
-	if want.Prefix {
-		want = s3backend.Entry{Key: key, Prefix: true}
-	}
-	got := c.list(parent, "")
-	if len(got) != 1 {
+	got := c.list(key[:strings.LastIndexByte(key, '/')+1], "")
+	if len(got) != 1 || got[0].Key != key {
 		c.failf("listed %q", keysOf(got))
 	}
-	if got[0].Key != want.Key || got[0].Prefix != want.Prefix || got[0].Size != want.Size || got[0].ETag != want.ETag {
-		c.failf("listed %+v, want %+v", got[0], want)
-	}
+	c.agree(got[0])
 	_, err := c.Copy(c.ctx, s3backend.Copy{From: o, To: key, Meta: map[string]string{"copied": "yes"}})
 	c.ok(err, "copy onto itself")
 	if h := c.holds(key, body); !maps.Equal(h.Meta, map[string]string{"copied": "yes"}) {
@@ -89,7 +78,7 @@ func useKey(c *contract, key string) {
 var togetherChecks = []check{
 	{"together/different keys", togetherKeys},
 	{"together/one creates", func(c *contract) { togetherCreate(c, small) }},
-	{"together/one creates in parts", func(c *contract) { togetherCreate(c, large) }},
+	{"together/one creates in parts", func(c *contract) { togetherCreate(c, c.part+10) }},
 }
 
 // rivals is how many calls run at a time in the checks of concurrency.
@@ -97,6 +86,7 @@ const rivals = 4
 
 // togetherKeys lets several write, read and delete at once.
 func togetherKeys(c *contract) {
+	c.put(c.root+"anchor", nil) // versitygw races with itself where directories become empty
 	var all sync.WaitGroup
 	errs := make([]error, rivals)
 	for i := range rivals {

@@ -12,10 +12,12 @@ import (
 var listChecks = []check{
 	{"list/levels", listLevels},
 	{"list/object and prefix of one name", listBoth},
+	{"list/marker", listMarker},
 	{"list/after", listAfter},
 	{"list/page", listPage},
-	{"list/many and delete them", listMany},
 }
+
+var manyChecks = []check{{"many/list and delete", listMany}}
 
 // listLevels shows one level in byte order: objects with their attributes,
 // common prefixes once, and the object at the prefix itself.
@@ -40,13 +42,8 @@ func listLevels(c *contract) {
 		if wantPrefix := i == 4 || i == 5; e.Prefix != wantPrefix {
 			c.failf("entry %+v", e)
 		}
-		if e.Prefix {
-			continue
-		}
-		o, err := c.Head(c.ctx, e.Key)
-		c.ok(err, "head")
-		if e.Size != o.Size || e.ETag != o.ETag || e.Modified.Unix() != o.Modified.Unix() || e.Modified.IsZero() {
-			c.failf("entry %+v, object %+v", e, o)
+		if !strings.HasSuffix(e.Key, "/") {
+			c.agree(e)
 		}
 	}
 	if got := c.list(c.root+"none/", ""); len(got) != 0 {
@@ -55,6 +52,25 @@ func listLevels(c *contract) {
 	if got := keysOf(c.list(c.root, "")); !slices.Equal(got, []string{c.root + "d.x", c.root + "d/", c.root + "e"}) {
 		c.failf("listed %q at the top", got)
 	}
+}
+
+// agree ends the check unless Head says of an object what its entry does.
+func (c *contract) agree(e s3backend.Entry) {
+	o, err := c.Head(c.ctx, e.Key)
+	c.ok(err, "head")
+	if e.Prefix || e.Size != o.Size || e.ETag != o.ETag || e.Modified.Unix() != o.Modified.Unix() || e.Modified.IsZero() {
+		c.failf("entry %+v, object %+v", e, o)
+	}
+}
+
+// listMarker shows the marker of a directory as the object it is.
+func listMarker(c *contract) {
+	c.put(c.root, nil)
+	got := c.list(c.root, "")
+	if len(got) != 1 || got[0].Key != c.root {
+		c.failf("listed %q", keysOf(got))
+	}
+	c.agree(got[0])
 }
 
 // listBoth shows an object and the prefix of its name, which need not be

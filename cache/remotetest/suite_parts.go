@@ -11,7 +11,6 @@ import (
 var partChecks = []check{
 	{"parts/progress", partsProgress},
 	{"parts/resume", partsResume},
-	{"parts/resume after the context ended", partsResumeCancelled},
 	{"parts/resume of a vanished upload", partsResumeVanished},
 	{"parts/progress error stops", partsProgressStops},
 	{"parts/abort", partsAbort},
@@ -21,7 +20,7 @@ var partChecks = []check{
 
 // partsProgress tells of the upload before the first part, then of each part.
 func partsProgress(c *contract) {
-	key, body := c.root+"k", content(1, 3*PartSize+1)
+	key, body := c.root+"k", content(1, 3*c.part+1)
 	told, inside := []s3backend.Upload{}, 0
 	_, err := c.Put(c.ctx, s3backend.Put{
 		Key: key, Body: bytes.NewReader(body), Size: int64(len(body)),
@@ -36,7 +35,7 @@ func partsProgress(c *contract) {
 		c.failf("told %d times of an upload of 4 parts", len(told))
 	}
 	for i, u := range told {
-		if u.ID == "" || u.ID != told[0].ID || u.PartSize != PartSize || len(u.Parts) != i {
+		if u.ID == "" || u.ID != told[0].ID || u.PartSize != c.part || len(u.Parts) != i {
 			c.failf("told at %d: %+v", i, u)
 		}
 	}
@@ -51,23 +50,28 @@ func partsProgress(c *contract) {
 	c.settled()
 }
 
-// broken puts body until two parts have gone and returns the upload.
-func (c *contract) broken(ctx context.Context, key string, body []byte, stop func() error) (s3backend.Upload, error) {
+// interrupted puts body until its context ends, when at least two parts have
+// gone, and returns the upload as it was told last.
+func (c *contract) interrupted(key string, body []byte) s3backend.Upload {
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
 	var left s3backend.Upload
 	_, err := c.Put(ctx, s3backend.Put{
 		Key: key, Body: bytes.NewReader(body), Size: int64(len(body)),
 		Progress: func(u s3backend.Upload) error {
-			if left = u; len(u.Parts) < 2 {
-				return nil
+			if left = u; len(u.Parts) == 2 {
+				cancel()
 			}
-			return stop()
+			return nil
 		},
+		Ready: ctx.Err, // not before all parts have gone, if they were that fast
 	})
+	c.wraps(err, context.Canceled, "put")
+	c.missing(key)
 	if len(left.Parts) < 2 {
-		c.failf("the upload was not stopped after two parts: %+v, error %v", left, err)
+		c.failf("the upload was not interrupted after two parts: %+v", left)
 	}
-	left.Parts = slices.Clone(left.Parts)
-	return left, err
+	return left
 }
 
 // resumed puts body with the parts of left done, and checks that those are not
@@ -77,7 +81,7 @@ func (c *contract) resumed(key string, body []byte, left s3backend.Upload) {
 	_, err := c.Put(c.ctx, s3backend.Put{Key: key, Body: w, Size: int64(len(body)), Resume: left})
 	c.ok(err, "put resumed")
 	for _, p := range left.Parts {
-		done := s3backend.Range{Off: int64(p.Number-1) * PartSize, Len: p.Size}
+		done := s3backend.Range{Off: int64(p.Number-1) * c.part, Len: p.Size}
 		if w.touched(done) {
 			c.failf("part %d was read again", p.Number)
 		}
@@ -86,33 +90,18 @@ func (c *contract) resumed(key string, body []byte, left s3backend.Upload) {
 	c.settled()
 }
 
-// partsResume goes on where an upload was stopped.
+// partsResume goes on where an upload was interrupted.
 func partsResume(c *contract) {
-	key, body := c.root+"k", content(2, 5*PartSize+7)
-	left, err := c.broken(c.ctx, key, body, func() error { return errRefused })
-	c.wraps(err, errRefused, "put stopped by Progress")
-	c.missing(key)
-	c.resumed(key, body, left)
-}
-
-// partsResumeCancelled keeps what has gone when the context ends.
-func partsResumeCancelled(c *contract) {
-	key, body := c.root+"k", content(3, 5*PartSize+7)
-	ctx, cancel := context.WithCancel(c.ctx)
-	defer cancel()
-	left, err := c.broken(ctx, key, body, func() error { cancel(); return nil })
-	c.wraps(err, context.Canceled, "put cancelled")
-	c.missing(key)
-	c.resumed(key, body, left)
+	key, body := c.root+"k", content(2, 5*c.part+7)
+	c.resumed(key, body, c.interrupted(key, body))
 }
 
 // partsResumeVanished starts anew when the upload is gone.
 func partsResumeVanished(c *contract) {
-	key, body := c.root+"k", content(4, 3*PartSize+7)
-	left, err := c.broken(c.ctx, key, body, func() error { return errRefused })
-	c.wraps(err, errRefused, "put stopped by Progress")
+	key, body := c.root+"k", content(4, 3*c.part+7)
+	left := c.interrupted(key, body)
 	c.ok(c.Abort(c.ctx, key, left), "abort")
-	_, err = c.Put(c.ctx, s3backend.Put{Key: key, Body: bytes.NewReader(body), Size: int64(len(body)), Resume: left})
+	_, err := c.Put(c.ctx, s3backend.Put{Key: key, Body: bytes.NewReader(body), Size: int64(len(body)), Resume: left})
 	c.ok(err, "put resumed")
 	c.holds(key, body)
 	c.settled()
@@ -120,7 +109,7 @@ func partsResumeVanished(c *contract) {
 
 // partsProgressStops sends nothing when the upload cannot be noted.
 func partsProgressStops(c *contract) {
-	key, body := c.root+"k", content(5, 2*PartSize)
+	key, body := c.root+"k", content(5, 2*c.part)
 	var noted s3backend.Upload
 	_, err := c.Put(c.ctx, s3backend.Put{
 		Key: key, Body: bytes.NewReader(body), Size: int64(len(body)),
@@ -137,9 +126,8 @@ func partsProgressStops(c *contract) {
 
 // partsAbort leaves nothing behind; twice is no error.
 func partsAbort(c *contract) {
-	key, body := c.root+"k", content(6, 3*PartSize)
-	left, err := c.broken(c.ctx, key, body, func() error { return errRefused })
-	c.wraps(err, errRefused, "put stopped by Progress")
+	key, body := c.root+"k", content(6, 3*c.part)
+	left := c.interrupted(key, body)
 	for range 2 {
 		c.ok(c.Abort(c.ctx, key, left), "abort")
 		c.settled()
@@ -150,10 +138,10 @@ func partsAbort(c *contract) {
 // partsBase composes an object from an older one and what has changed in it,
 // of which alone it reads the body.
 func partsBase(c *contract) {
-	old := content(7, 4*PartSize+100)
+	old := content(7, 4*c.part+100)
 	base := c.put(c.root+"base", old)
 	body := slices.Concat(old, []byte("appended"))
-	changed := s3backend.Range{Off: 2*PartSize + 5, Len: 10}
+	changed := s3backend.Range{Off: 2*c.part + 5, Len: 10}
 	copy(body[changed.Off:changed.End()], "0123456789")
 
 	for _, key := range []string{c.root + "other", base.Key} {
@@ -165,7 +153,7 @@ func partsBase(c *contract) {
 		c.ok(err, "put")
 		c.holds(key, body)
 		for _, part := range []int64{0, 1, 3} {
-			if w.touched(s3backend.Range{Off: part * PartSize, Len: PartSize}) {
+			if w.touched(s3backend.Range{Off: part * c.part, Len: c.part}) {
 				c.failf("part %d is unchanged and was read", part+1)
 			}
 		}
@@ -178,14 +166,14 @@ func partsBase(c *contract) {
 
 // partsBaseChanged writes nothing if Base is not what it was, and says so.
 func partsBaseChanged(c *contract) {
-	body := content(8, 3*PartSize)
+	body := content(8, 3*c.part)
 	base := c.put(c.root+"base", body)
 	base.Version = "" // what is there now
 	p := s3backend.Put{
 		Key: c.root + "k", Body: bytes.NewReader(body), Size: int64(len(body)), Base: &base,
-		Unchanged: []s3backend.Range{{Len: 2 * PartSize}},
+		Unchanged: []s3backend.Range{{Len: 2 * c.part}},
 	}
-	c.put(base.Key, content(9, 3*PartSize))
+	c.put(base.Key, content(9, 3*c.part))
 	_, err := c.Put(c.ctx, p)
 	c.kind(err, "put upon a base that has changed", s3backend.Changed)
 	c.ok(c.remove(base.Key, ""), "delete")

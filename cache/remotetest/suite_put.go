@@ -21,7 +21,7 @@ var putChecks = []check{
 
 // putSizes writes and reads objects of the sizes at which something else begins.
 func putSizes(c *contract) {
-	for i, n := range []int64{0, 1, PartSize - 1, PartSize, PartSize + 1, 3*PartSize + 12345} {
+	for i, n := range []int64{0, 1, c.part - 1, c.part, c.part + 1, 3*c.part + 12345} {
 		key, body := fmt.Sprintf("%s%d", c.root, n), content(uint64(i), n)
 		o := c.put(key, body)
 		if o.Key != key || o.Size != n || o.ETag == "" {
@@ -36,7 +36,7 @@ func putSizes(c *contract) {
 
 // putMeta gives metadata back, of objects in one part and in several.
 func putMeta(c *contract, meta map[string]string) {
-	for _, n := range []int64{1, PartSize + 1} {
+	for _, n := range []int64{1, c.part + 1} {
 		key, body := fmt.Sprintf("%s%d", c.root, n), content(1, n)
 		_, err := c.Put(c.ctx, s3backend.Put{Key: key, Body: bytes.NewReader(body), Size: n, Meta: meta})
 		c.ok(err, "put")
@@ -55,7 +55,7 @@ var someHeaders = s3backend.Headers{
 
 // putHeaders gives headers back, of objects in one part and in several.
 func putHeaders(c *contract) {
-	for _, n := range []int64{1, PartSize + 1} {
+	for _, n := range []int64{1, c.part + 1} {
 		key, body := fmt.Sprintf("%s%d", c.root, n), content(1, n)
 		_, err := c.Put(c.ctx, s3backend.Put{Key: key, Body: bytes.NewReader(body), Size: n, Headers: someHeaders})
 		c.ok(err, "put")
@@ -87,7 +87,7 @@ func putReplaces(c *contract) {
 
 // putReadyRefuses writes nothing if Ready returns an error, and returns it.
 func putReadyRefuses(c *contract) {
-	for _, n := range []int64{0, 1, 2*PartSize + 1} {
+	for _, n := range []int64{0, 1, 2*c.part + 1} {
 		key := fmt.Sprintf("%s%d", c.root, n)
 		_, err := c.Put(c.ctx, s3backend.Put{
 			Key: key, Body: bytes.NewReader(content(1, n)), Size: n,
