@@ -136,6 +136,7 @@ func (o Options) fuse() (*gofuse.Options, error) {
 			MaxBackground:           maxBackground,
 			MaxInflightRequestBytes: maxInflight,
 			DisableXAttrs:           !o.Xattrs,
+			DisableSplice:           true, // answers come from memory
 			Debug:                   o.Debug,
 			Logger:                  logger,
 			ExtraCapabilities:       fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_ASYNC_DIO,

@@ -23,49 +23,48 @@ import (
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html) that
 // say more than their status.
 var kindOfCode = map[string]Kind{
-	"NoSuchBucket":                       NoBucket,
-	"NoSuchKey":                          NotFound,
-	"NoSuchUpload":                       NotFound,
-	"NoSuchVersion":                      NotFound,
-	"NotFound":                           NotFound,
-	"PreconditionFailed":                 Changed,
-	"ConditionalRequestConflict":         Changed,
-	"InvalidRange":                       Changed,
-	"OperationAborted":                   Busy,
-	"SlowDown":                           Busy,
-	"RequestTimeout":                     Busy,
-	"InternalError":                      Busy,
-	"ServiceUnavailable":                 Busy,
-	"ThrottlingException":                Busy,
-	"Throttling":                         Busy,
-	"KMS.ThrottlingException":            Busy,
-	"XMinioStorageFull":                  Busy,
-	"InvalidObjectState":                 Archived,
-	"AccessDenied":                       Denied,
-	"Forbidden":                          Denied,
-	"InvalidAccessKeyId":                 Denied,
-	"SignatureDoesNotMatch":              Denied,
-	"ExpiredToken":                       Denied,
-	"ExpiredTokenException":              Denied,
-	"InvalidToken":                       Denied,
-	"TokenRefreshRequired":               Denied,
-	"RequestTimeTooSkewed":               Denied,
-	"AccountProblem":                     Denied,
-	"AllAccessDisabled":                  Denied,
-	"XMinioKMSKeyNotFoundException":      Denied,
-	"ObjectLocked":                       Locked,
-	"XMinioObjectLocked":                 Locked,
-	"EntityTooLarge":                     TooBig,
-	"MetadataTooLarge":                   TooBig,
-	"KeyTooLongError":                    TooBig,
-	"BadDigest":                          Corrupt,
-	"XAmzContentChecksumMismatch":        Corrupt,
-	"XAmzContentSHA256Mismatch":          Corrupt,
-	"IncompleteBody":                     Corrupt,
-	"InvalidEncryptionAlgorithmError":    Other,
-	"AuthorizationHeaderMalformed":       Other,
-	"PermanentRedirect":                  Other,
-	"IllegalLocationConstraintException": Other,
+	"NoSuchBucket":                  NoBucket,
+	"NoSuchKey":                     NotFound,
+	"NoSuchUpload":                  NotFound,
+	"NoSuchVersion":                 NotFound,
+	"NotFound":                      NotFound,
+	"PreconditionFailed":            Changed,
+	"ConditionalRequestConflict":    Changed,
+	"InvalidRange":                  Changed,
+	"OperationAborted":              Busy,
+	"SlowDown":                      Busy,
+	"RequestTimeout":                Busy,
+	"InternalError":                 Busy,
+	"ServiceUnavailable":            Busy,
+	"ThrottlingException":           Busy,
+	"Throttling":                    Busy,
+	"KMS.ThrottlingException":       Busy,
+	"XMinioStorageFull":             Busy,
+	"InvalidObjectState":            Archived,
+	"AccessDenied":                  Denied,
+	"Forbidden":                     Denied,
+	"InvalidAccessKeyId":            Denied,
+	"SignatureDoesNotMatch":         Denied,
+	"ExpiredToken":                  Denied,
+	"ExpiredTokenException":         Denied,
+	"InvalidToken":                  Denied,
+	"TokenRefreshRequired":          Denied,
+	"RequestTimeTooSkewed":          Denied,
+	"AccountProblem":                Denied,
+	"AllAccessDisabled":             Denied,
+	"XMinioKMSKeyNotFoundException": Denied,
+	"ObjectLocked":                  Locked,
+	"XMinioObjectLocked":            Locked,
+	"EntityTooLarge":                TooBig,
+	"MetadataTooLarge":              TooBig,
+	"KeyTooLongError":               TooBig,
+	"BadDigest":                     Corrupt,
+	"XAmzContentChecksumMismatch":   Corrupt,
+	"XAmzContentSHA256Mismatch":     Corrupt,
+	"IncompleteBody":                Corrupt,
+	"ObjectParentIsFile":            Other, // 409, of servers whose keys are paths
+	"ExistingObjectIsDirectory":     Other,
+	"XMinioObjectExistsAsDirectory": Other,
 }
 
 // kindOfMessage tells apart what S3 puts under one code. Lower case.
@@ -74,12 +73,9 @@ var kindOfMessage = []struct {
 	kind Kind
 }{
 	{"stored using a form of server side encryption", NeedsKey},
-	{"correct secret key", WrongKey},
-	{"customer key is not correct", WrongKey},
-	{"key does not match", WrongKey},
-	{"object lock", Locked},
+	{"protected by object lock", Locked},
 	{"worm protected", Locked},
-	{"mfa", Locked},
+	{"mfa authentication", Locked},
 }
 
 // actionOf names the permission that an operation needs, where it is not
@@ -255,6 +251,16 @@ func brief(err error) error {
 	return err
 }
 
+// statusOf returns the HTTP status of the answer that the SDK reports as err,
+// 0 if there was none.
+func statusOf(err error) int {
+	if re := (*smithyhttp.ResponseError)(nil); errors.As(err, &re) && re.Response != nil {
+		return re.HTTPStatusCode()
+	}
+	return 0
+}
+
+// expecting finds the region in the text of AuthorizationHeaderMalformed.
 var expecting = regexp.MustCompile(`expecting '([a-z0-9-]+)'`)
 
 // regionOf returns the region in which S3 says the bucket is, if it says so.

@@ -2,9 +2,6 @@ package s3backend
 
 import (
 	"context"
-	"fmt"
-	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -50,19 +47,16 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if o.Debug {
 		t.log = o.Log
 	}
-	custom := customEndpoint(cfg, o)
-	if custom && cfg.Region == "" {
-		cfg.Region = defaultRegion
+	custom, err := customEndpoint(cfg, o)
+	if err != nil {
+		return nil, err
 	}
-	if !custom && o.Region == "" && !strings.HasPrefix(o.Bucket, "arn:") {
-		region, err := findRegion(ctx, cfg, o)
-		if err != nil {
-			return nil, err
-		}
-		cfg.Region = region
+	if cfg.Region, err = region(ctx, cfg, o, custom); err != nil {
+		return nil, err
 	}
 	c.api = s3.NewFromConfig(cfg, func(s *s3.Options) {
 		s.HTTPClient = t
+		endpoint(s, o)
 		s.UsePathStyle = pathStyle(o, custom)
 		s.UseAccelerate = o.UseAccelerate
 		s.UseARNRegion = true
@@ -100,67 +94,6 @@ func (c *Client) Capabilities() Capabilities {
 		return *caps
 	}
 	return Capabilities{PutIf: true, CompleteIf: true, Checksums: true}
-}
-
-// customEndpoint reports whether requests go elsewhere than to Amazon.
-func customEndpoint(cfg aws.Config, o Options) bool {
-	base := aws.ToString(s3.NewFromConfig(cfg).Options().BaseEndpoint)
-	if base == "" {
-		return false
-	}
-	u, err := url.Parse(base)
-	if err != nil {
-		return true
-	}
-	host := u.Hostname()
-	return !strings.HasSuffix(host, ".amazonaws.com") && !strings.HasSuffix(host, ".amazonaws.com.cn")
-}
-
-// pathStyle decides what Options leave automatic: custom endpoints rarely have
-// a wildcard DNS entry, and no certificate covers a bucket name with dots.
-func pathStyle(o Options, custom bool) bool {
-	switch o.PathStyle {
-	case PathStyleOn:
-		return true
-	case PathStyleOff:
-		return false
-	}
-	return !strings.HasPrefix(o.Bucket, "arn:") && (custom || strings.Contains(o.Bucket, "."))
-}
-
-// findRegion asks Amazon where the bucket is; it answers strangers as well,
-// with any status.
-func findRegion(ctx context.Context, cfg aws.Config, o Options) (string, error) {
-	ask := cfg.Copy()
-	ask.Credentials = aws.AnonymousCredentials{}
-	ask.Region = partitionHome(cfg.Region)
-	api := s3.NewFromConfig(ask, func(s *s3.Options) { s.UsePathStyle = pathStyle(o, false) })
-	ctx, cancel := context.WithTimeoutCause(ctx, o.ReadTimeout, stalled{})
-	defer cancel()
-	out, err := api.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &o.Bucket})
-	if err == nil {
-		return aws.ToString(out.BucketRegion), nil
-	}
-	if region := regionOf(err); region != "" {
-		return region, nil
-	}
-	e := fail(ctx, call{op: "HeadBucket", key: o.Bucket}, err)
-	if KindOf(e) == NotFound || KindOf(e) == NoBucket {
-		return "", fmt.Errorf("no such bucket: %s: %w", o.Bucket, e)
-	}
-	return "", fmt.Errorf("finding the region of bucket %s (or give --region): %w", o.Bucket, e)
-}
-
-// partitionHome returns the region that knows all buckets of the partition in
-// which region lies.
-func partitionHome(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "cn-north-1"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "us-gov-west-1"
-	}
-	return defaultRegion
 }
 
 // httpClient is the SDK's own, so that CA bundles from the environment still

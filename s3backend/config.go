@@ -43,7 +43,6 @@ func loadConfig(ctx context.Context, o Options) (aws.Config, error) {
 	set(o.Profile != "", config.WithSharedConfigProfile(o.Profile))
 	set(o.ConfigFile != "", config.WithSharedConfigFiles([]string{o.ConfigFile}))
 	set(o.CredentialsFile != "", config.WithSharedCredentialsFiles([]string{o.CredentialsFile}))
-	set(o.EndpointURL != "", config.WithBaseEndpoint(o.EndpointURL))
 	set(o.UseDualstack, config.WithUseDualStackEndpoint(aws.DualStackEndpointStateEnabled))
 	set(o.UseFIPS, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
 	set(o.NoSignRequest, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
@@ -65,13 +64,10 @@ func loadConfig(ctx context.Context, o Options) (aws.Config, error) {
 }
 
 // assumeRole returns credentials of the role, renewed before they expire.
-// The security token service is Amazon's or that of AWS_ENDPOINT_URL_STS,
-// never the S3 endpoint.
+// The security token service is Amazon's or that of AWS_ENDPOINT_URL_STS:
+// Options.EndpointURL is for S3 only.
 func assumeRole(cfg aws.Config, o Options) aws.CredentialsProvider {
 	ask := cfg.Copy()
-	if o.EndpointURL != "" {
-		ask.BaseEndpoint = nil
-	}
 	if ask.Region == "" {
 		ask.Region = defaultRegion
 	}

@@ -24,7 +24,7 @@ func (c *Client) Copy(ctx context.Context, cp Copy) (Object, error) {
 	}
 	c.keys.note(cp.To, 0)
 	o.Size, o.Tags = cp.From.Size, cp.From.Tags
-	return o, nil
+	return o, c.markerETag(ctx, &o)
 }
 
 // copyWhole is a single CopyObject.
@@ -48,11 +48,8 @@ func (c *Client) copyWhole(ctx context.Context, cp Copy) (Object, error) {
 			return cl.corrupt("the answer has no ETag")
 		}
 		o.ETag, o.Version = unquote(out.CopyObjectResult.ETag), aws.ToString(out.VersionId)
-		o.Modified = aws.ToTime(out.CopyObjectResult.LastModified)
-		if err := c.enc.sealed(answerOf(out.ResultMetadata).header); err != nil {
-			return &Error{Op: cl.op, Key: cl.key, Kind: Unsealed, Err: c.withdraw(ctx, o, cp.If, err)}
-		}
-		return nil
+		o.Modified = seconds(out.CopyObjectResult.LastModified)
+		return c.confirm(ctx, written{cl, o, cp.If}, answerOf(out.ResultMetadata).header)
 	})
 	return o, err
 }
@@ -75,21 +72,23 @@ func (c *Client) copyParts(ctx context.Context, cp Copy) (Object, error) {
 			return Object{}, err
 		}
 	}
-	m := &multipart{c: c, key: cp.To, size: cp.From.Size, upload: func(ctx context.Context, m *multipart, n int32) (Part, error) {
+	m := &multipart{c: c, key: cp.To, size: cp.From.Size, cond: cp.If, upload: func(ctx context.Context, m *multipart, n int32) (Part, error) {
 		return m.copyPart(ctx, cp.From, n)
 	}}
 	m.state.PartSize = c.copyPartSize(cp.From.Size)
 	if err := m.create(ctx, a); err != nil {
 		return Object{}, err
 	}
-	written, err := m.run(ctx, ending{cond: cp.If, honoured: c.Capabilities().CompleteIf})
+	made, err := m.run(ctx, ending{honoured: c.Capabilities().CompleteIf})
 	if err != nil {
 		return Object{}, m.giveUp(ctx, err)
 	}
 	o := c.object(cp.To, a)
-	o.ETag, o.Version = written.ETag, written.Version
+	o.ETag, o.Version = made.ETag, made.Version
 	return o, nil
 }
 
 // copyPartSize is larger than that of uploads: no byte travels.
-func (c *Client) copyPartSize(size int64) int64 { return max(c.partSize(size), min(c.copyMax, 256<<20)) }
+func (c *Client) copyPartSize(size int64) int64 {
+	return max(c.partSize(size), min(c.copyMax, 256<<20))
+}

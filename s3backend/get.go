@@ -143,6 +143,9 @@ func (d *download) Read(p []byte) (int, error) {
 	if d.err != nil || len(p) == 0 {
 		return 0, d.err
 	}
+	if d.tries == 0 {
+		d.moved = time.Now() // we may have waited for our own caller until now
+	}
 	for {
 		left := d.g.Range.Len - d.pos
 		n, err := d.body.Read(p[:min(int64(len(p)), left)])

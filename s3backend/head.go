@@ -74,4 +74,3 @@ func (c *Client) explained(ctx context.Context, key string, err error) error {
 	}
 	return why
 }
-

@@ -114,6 +114,9 @@ func (c *Client) page(ctx context.Context, l listing) page {
 		return page{err: err}
 	}
 	p := page{last: !aws.ToBool(out.IsTruncated), entries: slices.DeleteFunc(entries, func(e Entry) bool { return e.Key <= l.after && l.after != "" })}
+	if err := c.markersOf(ctx, p.entries); err != nil {
+		return page{err: err}
+	}
 	if !p.last {
 		p.next = aws.ToString(out.NextContinuationToken)
 		if p.next == "" || p.next == l.token {
@@ -121,6 +124,22 @@ func (c *Client) page(ctx context.Context, l listing) page {
 		}
 	}
 	return p
+}
+
+// markersOf gives markers in a listing, of which there is at most the prefix
+// itself, the ETag by which the server will know them.
+func (c *Client) markersOf(ctx context.Context, entries []Entry) error {
+	for i, e := range entries {
+		if e.Prefix {
+			continue
+		}
+		o := Object{Key: e.Key, Size: e.Size, ETag: e.ETag, Modified: e.Modified}
+		if err := c.markerETag(ctx, &o); err != nil && KindOf(err) != NotFound {
+			return err
+		}
+		entries[i].ETag, entries[i].Modified = o.ETag, o.Modified
+	}
+	return nil
 }
 
 // entriesOf reads an answer, objects and common prefixes in one order. An
@@ -149,7 +168,7 @@ func entriesOf(cl call, out *s3.ListObjectsV2Output) ([]Entry, error) {
 			return nil, err
 		}
 		entries = append(entries, Entry{Key: key, Size: aws.ToInt64(o.Size), ETag: unquote(o.ETag),
-			Modified: aws.ToTime(o.LastModified), StorageClass: string(o.StorageClass)})
+			Modified: seconds(o.LastModified), StorageClass: string(o.StorageClass)})
 	}
 	for _, p := range out.CommonPrefixes {
 		key, err := decode(p.Prefix)

@@ -26,6 +26,9 @@ type multipart struct {
 	key string
 
 	size     int64
+	cond     Condition                                                           // under which the object is made
+	sums     checksum                                                            // of the parts and the whole; none if parts are copied (see partSums)
+	sealed   bool                                                                // the server has confirmed the encryption
 	upload   func(ctx context.Context, m *multipart, number int32) (Part, error) // makes one part
 	progress func(Upload) error                                                  // may be nil
 
@@ -36,40 +39,49 @@ type multipart struct {
 // putParts is Put in parts. A resumed upload that S3 does not know any more,
 // or that does not fit, is started anew.
 func (c *Client) putParts(ctx context.Context, p Put, a attributes) (Object, error) {
-	m := &multipart{c: c, key: p.Key, size: p.Size, progress: p.Progress, upload: sender{p}.part}
-	end := ending{p.If, c.Capabilities().CompleteIf, p.Ready}
+	m := &multipart{c: c, key: p.Key, size: p.Size, cond: p.If, progress: p.Progress, upload: sender{p}.part,
+		sums: c.partSums(p.Base != nil && len(p.Unchanged) > 0)}
+	end := ending{c.Capabilities().CompleteIf, p.Ready}
 	resumed := m.resume(p.Resume)
 	if !resumed && p.Resume.ID != "" {
 		if err := c.Abort(ctx, p.Key, p.Resume); err != nil {
 			return Object{}, err
 		}
 	}
-	written, err := Object{}, error(nil)
+	made, err := Object{}, error(nil)
 	if resumed {
-		written, err = m.finish(ctx, end)
+		made, err = m.finish(ctx, end)
 	}
 	if !resumed || startAnew(err) {
-		m.state = Upload{}
+		m.state, m.sealed = Upload{}, false
 		if err := m.create(ctx, a); err != nil {
 			return Object{}, err
 		}
-		written, err = m.finish(ctx, end)
+		made, err = m.finish(ctx, end)
 	}
 	if err != nil {
 		return Object{}, err
 	}
 	o := c.object(p.Key, a)
-	o.ETag, o.Version = written.ETag, written.Version
+	o.ETag, o.Version = made.ETag, made.Version
 	return o, nil
 }
 
-// startAnew reports whether a resumed upload failed for being a resumed one.
-func startAnew(err error) bool {
-	switch KindOf(err) {
-	case NotFound, Corrupt:
-		return true
+// partSums returns the checksum of an upload. One with copied parts has none:
+// versitygw computes that of a copied part wrongly, MinIO not at all, and then
+// refuses the part. The parts that are sent carry an MD5 instead.
+func (c *Client) partSums(copies bool) checksum {
+	if copies {
+		return checksum{}
 	}
-	return false
+	return c.checksum()
+}
+
+// startAnew reports whether a resumed upload failed for being a resumed one:
+// it is not there any more, or was begun with other options.
+func startAnew(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Kind == NotFound || e.Kind == Corrupt || e.Kind == Other)
 }
 
 // resume takes over an earlier attempt, and reports whether it could. Parts
@@ -100,8 +112,8 @@ func (m *multipart) rangeOf(number int32) Range {
 func (m *multipart) create(ctx context.Context, a attributes) error {
 	c, cl := m.c, call{"CreateMultipartUpload", m.key}
 	in := &s3.CreateMultipartUploadInput{Bucket: &c.opts.Bucket, Key: &m.key}
-	if sums := c.checksum(); !sums.off() {
-		in.ChecksumAlgorithm, in.ChecksumType = sums.algorithm, types.ChecksumTypeFullObject
+	if !m.sums.off() {
+		in.ChecksumAlgorithm, in.ChecksumType = m.sums.algorithm, types.ChecksumTypeFullObject
 	}
 	out, err := c.api.CreateMultipartUpload(ctx, in, c.create(a).option)
 	if err != nil {
@@ -114,16 +126,14 @@ func (m *multipart) create(ctx context.Context, a attributes) error {
 		m.state.PartSize = c.partSize(m.size)
 	}
 	m.state.ID = *out.UploadId
-	if err := c.enc.sealed(answerOf(out.ResultMetadata).header); err != nil {
+	h := answerOf(out.ResultMetadata).header
+	m.sealed = c.enc.sealed(h) == nil
+	if err := c.enc.contradicts(h); err != nil {
 		return m.giveUp(ctx, &Error{Op: cl.op, Key: cl.key, Kind: Unsealed, Err: err})
 	}
 	m.mu.Lock()
-	err = m.tellLocked()
-	m.mu.Unlock()
-	if err != nil {
-		return m.giveUp(ctx, err)
-	}
-	return nil
+	defer m.mu.Unlock()
+	return m.tellLocked()
 }
 
 // tellLocked reports the state to the caller, who keeps it for another
@@ -134,8 +144,17 @@ func (m *multipart) tellLocked() error {
 	}
 	u := m.state
 	u.Parts = slices.Clone(u.Parts)
-	return m.progress(u)
+	if err := m.progress(u); err != nil {
+		return &stopped{err}
+	}
+	return nil
 }
+
+// stopped is an error of Put.Progress. The upload stays: the caller knows of
+// it and decides.
+type stopped struct{ error }
+
+func (s *stopped) Unwrap() error { return s.error }
 
 // send makes the parts that are still missing, as many at a time as there are
 // upload slots. The first failure ends it.
@@ -178,13 +197,12 @@ func (m *multipart) sendOne(ctx context.Context, n int32) error {
 
 // An ending is what stands between the last part and the object.
 type ending struct {
-	cond     Condition
-	honoured bool         // the server checks cond itself
+	honoured bool         // the server checks the condition itself
 	ready    func() error // may be nil
 }
 
 // finish sends what is missing and makes the object visible. The upload stays
-// for another attempt if the network or the context ended this one.
+// for another attempt if the network, the context or Progress ended this one.
 func (m *multipart) finish(ctx context.Context, e ending) (Object, error) {
 	o, err := m.run(ctx, e)
 	if err != nil && !resumable(err) {
@@ -197,7 +215,7 @@ func (m *multipart) run(ctx context.Context, e ending) (Object, error) {
 	if err := m.send(ctx); err != nil {
 		return Object{}, err
 	}
-	cond, err := m.c.before(ctx, m.key, e.cond, e.honoured)
+	cond, err := m.c.before(ctx, m.key, m.cond, e.honoured)
 	if err != nil {
 		return Object{}, err
 	}
@@ -215,7 +233,8 @@ func resumable(err error) bool {
 	if errors.As(err, &e) {
 		return e.Kind == Offline || e.Kind == Busy
 	}
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	var s *stopped
+	return errors.As(err, &s) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // complete makes the object of its parts.
@@ -225,9 +244,9 @@ func (m *multipart) complete(ctx context.Context, cond Condition) (Object, error
 	in := &s3.CompleteMultipartUploadInput{Bucket: &c.opts.Bucket, Key: &m.key, UploadId: &m.state.ID,
 		IfMatch: cond.match(), IfNoneMatch: cond.noneMatch(), MultipartUpload: m.list()}
 	h := c.enc.part().with(nil)
-	if whole := c.checksum().combine(m.state.Parts); whole != "" {
+	if whole := m.sums.combine(m.state.Parts); whole != "" {
 		in.ChecksumType = types.ChecksumTypeFullObject
-		h = h.with(c.checksum().headers(whole))
+		h = h.with(m.sums.headers(whole))
 	}
 	out, err := c.api.CompleteMultipartUpload(ctx, in, h.option)
 	if err != nil {
@@ -236,10 +255,11 @@ func (m *multipart) complete(ctx context.Context, cond Condition) (Object, error
 	if unquote(out.ETag) == "" {
 		return Object{}, cl.corrupt("the answer has no ETag")
 	}
-	if err := c.enc.contradicts(answerOf(out.ResultMetadata).header); err != nil {
-		return Object{}, &Error{Op: cl.op, Key: cl.key, Kind: Unsealed, Err: err}
+	o := Object{Key: m.key, ETag: unquote(out.ETag), Version: aws.ToString(out.VersionId)}
+	if m.sealed {
+		return o, nil
 	}
-	return Object{ETag: unquote(out.ETag), Version: aws.ToString(out.VersionId)}, nil
+	return o, c.confirm(ctx, written{cl, o, m.cond}, answerOf(out.ResultMetadata).header)
 }
 
 // list names the parts to S3.
@@ -247,7 +267,7 @@ func (m *multipart) list() *types.CompletedMultipartUpload {
 	parts := make([]types.CompletedPart, len(m.state.Parts))
 	for i, p := range m.state.Parts {
 		parts[i] = types.CompletedPart{PartNumber: &p.Number, ETag: p.ETag.quote()}
-		switch m.c.checksum().algorithm {
+		switch m.sums.algorithm {
 		case types.ChecksumAlgorithmCrc64nvme:
 			parts[i].ChecksumCRC64NVME = optional(p.CRC)
 		case types.ChecksumAlgorithmCrc32c:
@@ -264,4 +284,3 @@ func (m *multipart) giveUp(ctx context.Context, why error) error {
 	}
 	return why
 }
-

@@ -35,14 +35,14 @@ const (
 
 // Defaults of Options, where the zero value means one.
 const (
-	DefaultPartSize     = 16 << 20
-	DefaultConnections  = 16
-	DefaultReadTimeout  = 30 * time.Second
-	minPartSize         = 5 << 20
-	maxPartSize         = 5 << 30
-	defaultRegion       = "us-east-1"
-	defaultCopyMax      = 5 << 30 // CopyObject takes no more
-	maxParts      int64 = 10_000
+	DefaultPartSize          = 16 << 20
+	DefaultConnections       = 16
+	DefaultReadTimeout       = 30 * time.Second
+	minPartSize              = 5 << 20
+	maxPartSize              = 5 << 30
+	defaultRegion            = "us-east-1"
+	defaultCopyMax           = 5 << 30 // CopyObject takes no more
+	maxParts           int64 = 10_000
 )
 
 // Options say which bucket, as whom, and how objects are written. Whatever is

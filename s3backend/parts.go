@@ -2,6 +2,8 @@ package s3backend
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/url"
@@ -10,7 +12,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 // sender makes parts from the body of a Put, or on the server from its Base.
@@ -27,11 +28,11 @@ func (s sender) part(ctx context.Context, m *multipart, n int32) (Part, error) {
 // sendPart is one UploadPart.
 func (m *multipart) sendPart(ctx context.Context, body io.ReaderAt, n int32) (Part, error) {
 	c, cl, r := m.c, call{"UploadPart", m.key}, m.rangeOf(n)
-	sum, err := c.checksum().of(io.NewSectionReader(body, r.Off, r.Len))
+	sum, h, err := m.sum(io.NewSectionReader(body, r.Off, r.Len))
 	if err != nil {
 		return Part{}, fail(ctx, cl, fmt.Errorf("reading the body: %w", err))
 	}
-	h := c.enc.part().with(c.checksum().headers(sum))
+	h = c.enc.part().with(h)
 	out, err := c.api.UploadPart(ctx, &s3.UploadPartInput{Bucket: &c.opts.Bucket, Key: &m.key, UploadId: &m.state.ID,
 		PartNumber: &n, Body: io.NewSectionReader(body, r.Off, r.Len), ContentLength: &r.Len}, h.option, unsigned)
 	if err != nil {
@@ -46,7 +47,22 @@ func (m *multipart) sendPart(ctx context.Context, body io.ReaderAt, n int32) (Pa
 	return Part{Number: n, Size: r.Len, ETag: unquote(out.ETag), CRC: sum}, nil
 }
 
-// copyPart is one UploadPartCopy of the same range of source.
+// sum returns the checksum of a part, and the header that carries it: an MD5
+// in an upload that has no algorithm of its own, unless checksums are off.
+func (m *multipart) sum(part io.Reader) (string, headers, error) {
+	if !m.sums.off() || m.c.checksum().off() {
+		sum, err := m.sums.of(part)
+		return sum, m.sums.headers(sum), err
+	}
+	h := md5.New()
+	if _, err := io.Copy(h, part); err != nil {
+		return "", nil, err
+	}
+	return "", headers{"Content-Md5": base64.StdEncoding.EncodeToString(h.Sum(nil))}, nil
+}
+
+// copyPart is one UploadPartCopy of the same range of source. Not every server
+// echoes the encryption here; complete has the last word.
 func (m *multipart) copyPart(ctx context.Context, source Object, n int32) (Part, error) {
 	c, cl, r := m.c, call{"UploadPartCopy", m.key}, m.rangeOf(n)
 	in := &s3.UploadPartCopyInput{Bucket: &c.opts.Bucket, Key: &m.key, UploadId: &m.state.ID, PartNumber: &n,
@@ -62,24 +78,10 @@ func (m *multipart) copyPart(ctx context.Context, source Object, n int32) (Part,
 		if out.CopyPartResult == nil || unquote(out.CopyPartResult.ETag) == "" {
 			return cl.corrupt("the answer has no ETag")
 		}
-		if err := c.enc.sealedByKey(answerOf(out.ResultMetadata).header); err != nil {
-			return &Error{Op: cl.op, Key: cl.key, Kind: Unsealed, Err: err}
-		}
-		part = Part{Number: n, Size: r.Len, ETag: unquote(out.CopyPartResult.ETag), CRC: c.copiedSum(out.CopyPartResult)}
+		part = Part{Number: n, Size: r.Len, ETag: unquote(out.CopyPartResult.ETag)}
 		return nil
 	})
 	return part, err
-}
-
-// copiedSum returns the checksum that S3 computed of a copied part.
-func (c *Client) copiedSum(r *types.CopyPartResult) string {
-	switch c.checksum().algorithm {
-	case types.ChecksumAlgorithmCrc64nvme:
-		return aws.ToString(r.ChecksumCRC64NVME)
-	case types.ChecksumAlgorithmCrc32c:
-		return aws.ToString(r.ChecksumCRC32C)
-	}
-	return ""
 }
 
 // copySource names an object to copy from, its version if it has one.

@@ -25,6 +25,7 @@ type Capabilities struct {
 	Checksums     bool `json:"checksums"`       // checksum headers are accepted
 	MD5ETag       bool `json:"md5_etag"`        // the ETag of a plain object is its MD5
 	Versioned     bool `json:"versioned"`       // objects get version ids
+	OddMarkers    bool `json:"odd_markers"`     // an object "dir/" has another ETag than its PUT was answered
 }
 
 // amazon is what Amazon S3 documents; a client of it needs no Probe to begin.
@@ -36,20 +37,24 @@ const probeTime = 30 * time.Second
 // wrongETag is nobody's.
 const wrongETag ETag = "00000000000000000000000000000000"
 
-// Probe tries on two scratch keys below scratchPrefix what the server does
+// Probe tries on scratch keys below scratchPrefix what the server does
 // with conditions and encryption, and removes them, by version where there
 // are versions. It judges by what the keys hold afterwards, not by status
 // codes. A server that does not encrypt as asked is an error of kind
 // Unsealed. Nothing is changed in c: see Use.
 func (c *Client) Probe(ctx context.Context, scratchPrefix string) (Capabilities, error) {
-	p := &prober{key: scratchPrefix + ".moorfs-probe-" + strings.ToLower(rand.Text())}
+	p := &prober{key: scratchPrefix + ".moorfs-probe-" + strings.ToLower(rand.Text()), made: map[[2]string]bool{}}
 	p.other = p.key + "-2"
 	p.all(c, true)
 	defer p.clean(ctx)
 	if err := p.seal(ctx); err != nil {
 		return Capabilities{}, err
 	}
-	found := Capabilities{Checksums: p.c.Capabilities().Checksums, MD5ETag: p.md5ETag, Versioned: p.versioned}
+	odd, err := p.oddMarkers(ctx)
+	if err != nil {
+		return Capabilities{}, fmt.Errorf("probing what the server does: %w", err)
+	}
+	found := Capabilities{OddMarkers: odd, Checksums: p.c.Capabilities().Checksums, MD5ETag: p.md5ETag, Versioned: p.versioned}
 	for _, t := range []struct {
 		found *bool
 		try   func(context.Context) (bool, error)
@@ -72,6 +77,7 @@ type prober struct {
 	key, other string
 
 	md5ETag, versioned bool
+	made               map[[2]string]bool // key and version of what was written
 }
 
 // all gives the prober a client of its own, like c, that sends all headers.
@@ -83,7 +89,11 @@ func (p *prober) all(c *Client, sums bool) {
 
 // write puts text at key.
 func (p *prober) write(ctx context.Context, key, text string, cond Condition) (Object, error) {
-	return p.c.Put(ctx, Put{Key: key, Body: strings.NewReader(text), Size: int64(len(text)), If: cond})
+	o, err := p.c.Put(ctx, Put{Key: key, Body: strings.NewReader(text), Size: int64(len(text)), If: cond})
+	if err == nil {
+		p.made[[2]string{key, o.Version}] = true
+	}
+	return o, err
 }
 
 // seal writes the first object, without checksum or condition if the server
@@ -123,6 +133,17 @@ func (p *prober) unsealed(e error) error {
 		return fmt.Errorf("the server accepts SSE-C headers but stores in clear: %w", e)
 	}
 	return fmt.Errorf("the server accepts headers of server-side encryption but does not encrypt as asked: %w", e)
+}
+
+// oddMarkers finds out whether the ETag of a directory's marker must be asked
+// for: MinIO shows it encrypted in answers to HEAD, and compares it so.
+func (p *prober) oddMarkers(ctx context.Context) (bool, error) {
+	put, err := p.write(ctx, p.key+"-dir/", "", Condition{})
+	if err != nil {
+		return false, err
+	}
+	head, err := p.c.Head(ctx, put.Key)
+	return head.ETag != put.ETag, err
 }
 
 // text returns what the key holds, empty if nothing.
@@ -190,10 +211,10 @@ func (p *prober) complete(ctx context.Context) (bool, error) {
 		want bool
 		text string
 	}{{Condition{Absent: true}, false, "old"}, {Condition{Match: wrongETag}, false, "old"}, {Condition{Match: o.ETag}, true, "new"}} {
-		m := &multipart{c: p.c, key: p.key, size: 3, upload: sender{Put{Body: strings.NewReader("new")}}.part}
+		m := &multipart{c: p.c, key: p.key, size: 3, cond: t.cond, sums: p.c.checksum(), upload: sender{Put{Body: strings.NewReader("new")}}.part}
 		got := m.create(ctx, attributes{})
 		if got == nil {
-			_, got = m.run(ctx, ending{cond: t.cond, honoured: true})
+			_, got = m.run(ctx, ending{honoured: true})
 		}
 		if got != nil {
 			got = m.giveUp(ctx, got)
@@ -257,22 +278,23 @@ func (p *prober) deleting(ctx context.Context, remove func(Deletion) error) (boo
 func (p *prober) clean(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTime)
 	defer cancel()
-	removals := []s3.DeleteObjectInput{{Key: &p.key}, {Key: &p.other}}
+	for _, key := range []string{p.key, p.other} {
+		p.made[[2]string{key, ""}] = true // made by other means than write
+	}
 	out, err := p.c.api.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &p.c.opts.Bucket, Prefix: &p.key})
 	if err == nil && (p.versioned || len(out.DeleteMarkers) > 0) {
-		removals = nil
+		clear(p.made)
 		for _, v := range out.Versions {
-			removals = append(removals, s3.DeleteObjectInput{Key: v.Key, VersionId: v.VersionId})
+			p.made[[2]string{aws.ToString(v.Key), aws.ToString(v.VersionId)}] = true
 		}
 		for _, m := range out.DeleteMarkers {
-			removals = append(removals, s3.DeleteObjectInput{Key: m.Key, VersionId: m.VersionId})
+			p.made[[2]string{aws.ToString(m.Key), aws.ToString(m.VersionId)}] = true
 		}
 	}
-	for _, in := range removals {
-		in.Bucket = &p.c.opts.Bucket
-		if _, err := p.c.api.DeleteObject(ctx, &in); err != nil {
-			p.c.opts.Log.Warn("a probe's scratch object stays", "key", aws.ToString(in.Key),
-				"error", fail(ctx, call{"DeleteObject", aws.ToString(in.Key)}, err))
+	for made := range p.made {
+		in := &s3.DeleteObjectInput{Bucket: &p.c.opts.Bucket, Key: &made[0], VersionId: optional(made[1])}
+		if _, err := p.c.api.DeleteObject(ctx, in); err != nil {
+			p.c.opts.Log.Warn("a probe's scratch object stays", "error", fail(ctx, call{"DeleteObject", made[0]}, err))
 		}
 	}
 }

@@ -41,7 +41,21 @@ func (c *Client) Put(ctx context.Context, p Put) (Object, error) {
 	}
 	c.keys.note(p.Key, 0)
 	o.Size, o.Tags = p.Size, tags
-	return o, nil
+	return o, c.markerETag(ctx, &o)
+}
+
+// markerETag corrects the ETag of a marker just written to the one by which the
+// server will know it.
+func (c *Client) markerETag(ctx context.Context, o *Object) error {
+	if !c.Capabilities().OddMarkers || o.Size > 0 || !strings.HasSuffix(o.Key, "/") {
+		return nil
+	}
+	seen, err := c.Head(ctx, o.Key)
+	if err != nil {
+		return err
+	}
+	o.ETag, o.Modified = seen.ETag, seen.Modified
+	return nil
 }
 
 // putWhole is a single PutObject.
@@ -79,22 +93,9 @@ func (c *Client) putWhole(ctx context.Context, p Put, a attributes) (Object, err
 		return Object{}, cl.corrupt("the answer has no ETag")
 	}
 	if err := c.enc.sealed(ans.header); err != nil {
-		return Object{}, &Error{Op: cl.op, Key: cl.key, Kind: Unsealed, Err: c.withdraw(ctx, o, p.If, err)}
+		return Object{}, c.unsealed(ctx, written{cl, o, p.If}, err)
 	}
 	return o, nil
-}
-
-// withdraw removes an object that was stored unsealed, if that uncovers or
-// leaves what was there before. It returns why, with what went wrong.
-func (c *Client) withdraw(ctx context.Context, o Object, cond Condition, why error) error {
-	in := &s3.DeleteObjectInput{Bucket: &c.opts.Bucket, Key: &o.Key, VersionId: realVersion(o.Version)}
-	if in.VersionId == nil && !cond.Absent {
-		return fmt.Errorf("%w; it replaced an object and stays", why)
-	}
-	if _, err := c.api.DeleteObject(context.WithoutCancel(ctx), in); err != nil {
-		return fmt.Errorf("%w; it could not be deleted again: %w", why, brief(err))
-	}
-	return why
 }
 
 // bodyOf returns p's body; an object without bytes needs none.

@@ -79,6 +79,15 @@ func (a answer) date() time.Time {
 	return t
 }
 
+// seconds returns a time as HEAD shows it: some servers list milliseconds, and
+// times are compared.
+func seconds(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Truncate(time.Second)
+}
+
 func unquote(etag *string) ETag {
 	if etag == nil {
 		return ""

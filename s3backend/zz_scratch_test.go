@@ -2,10 +2,10 @@ package s3backend_test
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
-	"log/slog"
 
 	"github.com/moorfs/moorfs/cache/remotetest"
 	"github.com/moorfs/moorfs/s3backend"
@@ -57,7 +57,7 @@ func TestScratch(t *testing.T) {
 			if m.ver {
 				o.Bucket = s.NewVersionedBucket(t)
 			}
-			o.PartSize = remotetest.PartSize
+			o.PartSize = 5<<20
 			if os.Getenv("DBG") != "" {
 				o.Debug = true
 				o.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))

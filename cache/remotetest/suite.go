@@ -74,7 +74,7 @@ func Versions(t *testing.T, open func(t *testing.T) Remote) {
 func runChecks(t *testing.T, r Remote, checks []check, excuses Excuses) {
 	subject, ok := r.(Subject)
 	if !ok {
-		t.Fatalf("%T is no Subject", r)
+		t.Fatalf("%T is no Subject: it lacks PendingUploads or PartSize", r)
 	}
 	for i, k := range checks {
 		t.Run(k.name, func(t *testing.T) {

@@ -30,7 +30,7 @@ func (m *mounting) probe(ctx context.Context) error {
 		}
 	}
 	if !found {
-		if caps, err = m.client.Probe(ctx, m.req.src.prefix+".moorfs-probe-"); err != nil {
+		if caps, err = m.client.Probe(ctx, m.req.src.prefix); err != nil {
 			return probeError(err)
 		}
 		b, err := json.Marshal(caps)

@@ -10,6 +10,9 @@ import (
 	"github.com/moorfs/moorfs/cache"
 )
 
+// errNoDaemon says that nobody listens at a socket.
+var errNoDaemon = errors.New("the mount's daemon does not answer")
+
 // ask sends one request to the daemon behind socket and returns its last
 // answer; tell hears of progress. The error is *leftover or errBusy where the
 // daemon said so.
@@ -20,7 +23,7 @@ func ask(ctx context.Context, socket string, req request, tell func(cache.Progre
 		return err
 	})
 	if err != nil {
-		return reply{}, fmt.Errorf("the mount's daemon does not answer: %w", err)
+		return reply{}, fmt.Errorf("%w: %w", errNoDaemon, err)
 	}
 	hangUp := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	r, err := converse(conn, req, tell)

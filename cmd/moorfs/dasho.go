@@ -12,6 +12,7 @@ var ignored = []string{
 	"defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "_netdev", "nofail",
 	"relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime",
 	"mand", "nomand", "silent", "loud", "iversion", "noiversion", "default_permissions", "big_writes",
+	"fd", "rootmode", "user_id", "group_id", "max_read", // a remount repeats what the list of mounts shows
 }
 
 // secretNames are names under which people try to hand over a secret.

@@ -53,10 +53,13 @@ func (o option) repeats() bool { return o.kind == paths }
 
 // values names the values that o takes, for help texts.
 func (o option) values() string {
-	if o.kind == choice {
-		return strings.Join(o.choices, "|")
+	if o.kind != choice {
+		return kindNames[o.kind]
 	}
-	return kindNames[o.kind]
+	if names := strings.Join(o.choices, "|"); len(names) <= 40 {
+		return names
+	}
+	return "NAME"
 }
 
 // findOption returns the option called name, written with - or _.

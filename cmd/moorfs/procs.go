@@ -16,7 +16,8 @@ import (
 )
 
 // startTime returns when a process started, in clock ticks since boot: with
-// the pid it names one process for as long as the machine runs.
+// the pid it names one process for as long as the machine runs. One that has
+// died and whose parent has not noticed yet counts as gone.
 func startTime(pid int) (uint64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -27,6 +28,9 @@ func startTime(pid int) (uint64, error) {
 	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(fields) < 20 {
 		return 0, fmt.Errorf("/proc/%d/stat: too short", pid)
+	}
+	if state := string(fields[0]); state == "Z" || state == "X" {
+		return 0, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
 	return strconv.ParseUint(string(fields[19]), 10, 64)
 }

@@ -34,7 +34,7 @@ var mountOptions = []option{
 	{name: "sse-kms-context", group: writes, help: "KMS encryption context, a JSON object of strings"},
 	{name: "bucket-key", kind: toggle, def: "auto", bare: "on", group: writes, help: "S3 bucket key for KMS; auto: as the bucket says"},
 	{name: "sse-c-key-file", kind: paths, group: writes, help: "file (mode 0600) with a customer key, 32 bytes raw or base64; repeatable: the first writes, all read"},
-	{name: "acl", kind: choice, group: writes, help: "canned ACL of everything written",
+	{name: "acl", kind: choice, group: writes, help: "canned ACL of everything written, as bucket-owner-full-control",
 		choices: []string{"private", "public-read", "public-read-write", "authenticated-read", "aws-exec-read", "bucket-owner-read", "bucket-owner-full-control"}},
 	{name: "storage-class", group: writes, help: "storage class of new objects, as STANDARD_IA"},
 	{name: "checksum-algorithm", kind: choice, def: "CRC64NVME", choices: []string{"CRC64NVME", "CRC32C", "off"}, group: writes, help: "checksum sent with uploads"},

@@ -64,8 +64,18 @@ func umount(req umountRequest) error {
 	case !known:
 		return removeDead(dir)
 	}
-	return stopDaemon(m, req.limit)
+	err = stopDaemon(m, req.limit)
+	if !errors.Is(err, errNoDaemon) {
+		return err
+	}
+	if ended, waitErr := waitExit(m.Pid, m.Start, dying); waitErr != nil || !ended {
+		return errors.Join(err, waitErr)
+	}
+	return removeDead(dir)
 }
+
+// dying is how long a daemon that does not listen any more may take to end.
+const dying = 10 * time.Second
 
 // stopDaemon asks a daemon to drain, unmount and end.
 func stopDaemon(m registration, limit time.Duration) error {
@@ -102,6 +112,9 @@ func detachMount(dir string, m registration, known bool) error {
 
 // removeDead takes away a mount whose daemon is not there any more.
 func removeDead(dir string) error {
+	if _, mounted, err := mountAt(dir); err != nil || !mounted {
+		return errors.Join(err, forgetDead(dir))
+	}
 	err := unmountDir(dir, whenFree)
 	if errors.Is(err, errBusy) {
 		return fmt.Errorf("umount: %s is in use by %s", dir, describeUsers(dir))

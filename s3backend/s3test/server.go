@@ -54,10 +54,10 @@ type Server struct {
 	Dir    string
 	Pid    int
 
-	temporary bool
-	cmd       *exec.Cmd
-	exited    chan struct{} // closed when the child is gone
-	stop      func() error
+	temp   *tempDir // nil if Dir was given
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when the child is gone
+	stop   func() error
 }
 
 // Start builds the server if need be, runs it on a free port of 127.0.0.1 and
@@ -68,7 +68,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Name: c.Name, Access: Access, Secret: Secret, Region: Region, Dir: c.Dir, temporary: c.Dir == ""}
+	s := &Server{Name: c.Name, Access: Access, Secret: Secret, Region: Region, Dir: c.Dir}
 	if err := s.prepare(c.TLS); err != nil {
 		return nil, fmt.Errorf("start server %q: %w", c.Name, errors.Join(err, s.clear()))
 	}
@@ -102,10 +102,11 @@ func Environ() []string {
 }
 
 func (s *Server) prepare(withTLS bool) (err error) {
-	if s.temporary {
-		if s.Dir, err = os.MkdirTemp(tempDir(), "moorfs-s3-"); err != nil {
+	if s.Dir == "" {
+		if s.temp, err = newTempDir(); err != nil {
 			return err
 		}
+		s.Dir = s.temp.path
 	}
 	for _, d := range []string{"data", "versions", "certs", "sidecar"} {
 		if err := os.MkdirAll(filepath.Join(s.Dir, d), 0o755); err != nil {
@@ -118,20 +119,11 @@ func (s *Server) prepare(withTLS bool) (err error) {
 	return err
 }
 
-// tempDir is on a real disk by default: the servers keep metadata in extended
-// attributes, which not every tmpfs has.
-func tempDir() string {
-	if d := os.Getenv("TMPDIR"); d != "" {
-		return d
-	}
-	return "/var/tmp"
-}
-
 func (s *Server) clear() error {
-	if !s.temporary || s.Dir == "" {
+	if s.temp == nil {
 		return nil
 	}
-	return os.RemoveAll(s.Dir)
+	return s.temp.remove()
 }
 
 // run starts the child on a port that is free now and waits until it answers.

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -32,9 +33,12 @@ func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m.Run))
 }
 
+// atRandom is where a daemon died that was killed by us.
+const atRandom = "at random"
+
 const (
-	longestRound = 1200 * time.Millisecond // until the daemon is killed
-	writerLimit  = 30 * time.Second        // until the writers notice
+	longestRound = 900 * time.Millisecond // until the daemon is killed
+	writerLimit  = 30 * time.Second       // until the writers notice
 	flushLimit   = 2 * time.Minute
 	readLimit    = time.Minute
 )
@@ -48,6 +52,12 @@ type campaign struct {
 	points []string       // to die at, in turn
 	hit    map[string]int // how often the daemon died where
 	trees  []*tree        // what must be there
+	died   []death        // so far
+}
+
+type death struct {
+	m     *harness.Mount
+	where string
 }
 
 func TestCrash(t *testing.T) {
@@ -64,7 +74,7 @@ func TestCrash(t *testing.T) {
 		c.round(round)
 	}
 	c.end()
-	if *rounds >= 10 && c.hit["at random"] == *rounds {
+	if *rounds >= 10 && c.hit[atRandom] == *rounds {
 		t.Errorf("no named point was ever hit in %d rounds", *rounds)
 	}
 	for point, n := range c.hit {
@@ -72,16 +82,25 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-func (c *campaign) mount(env ...string) *harness.Mount {
+// mount mounts the bucket with the cache of the rounds before. dead says that
+// the daemon, told by env to die at some point, has done so already.
+func (c *campaign) mount(env ...string) (m *harness.Mount, dead bool) {
 	c.t.Helper()
-	return harness.Start(c.t, harness.Spec{Source: "s3://" + c.s3.Bucket, Dir: filepath.Join(c.dir, "mnt"),
+	m, err := harness.Try(c.t, harness.Spec{Source: "s3://" + c.s3.Bucket, Dir: filepath.Join(c.dir, "mnt"),
 		Cache: filepath.Join(c.dir, "cache"), Build: harness.Crashpoints, Env: append(c.s3.Env(), env...),
 		Options: []string{"--endpoint-url", c.s3.Endpoint, "--part-size", "5MiB", "--write-back", "100ms", "--cache-size", "2GiB"}})
+	if err != nil && len(env) > 0 && m.Killed() {
+		return m, true
+	}
+	if err != nil {
+		c.t.Fatalf("mounting: %v", err)
+	}
+	return m, false
 }
 
 // begin makes the writers' directories.
 func (c *campaign) begin() {
-	m := c.mount()
+	m, _ := c.mount()
 	m.Do(c.t, "making the writers' directories", func() error {
 		for i := range writers {
 			if err := os.Mkdir(m.Path(dirName(i)), 0o755); err != nil {
@@ -103,14 +122,21 @@ func (c *campaign) round(round int) {
 	if err := os.Mkdir(logs, 0o755); err != nil {
 		c.t.Fatal(err)
 	}
-	where, env := "at random", []string(nil)
+	where, env := atRandom, []string(nil)
 	if round%2 == 1 {
-		where = fmt.Sprintf("%s#%d", c.points[round/2%len(c.points)], 1+c.random.IntN(20))
+		where = fmt.Sprintf("%s#%d", c.points[round/2%len(c.points)], 1+c.random.IntN(6))
 		env = []string{"MOORFS_CRASH_AT=" + where}
 	}
-	m := c.mount(env...)
-	where = c.workAndDie(m, where, logs)
+	m, dead := c.mount(env...)
+	if dead {
+		if err := m.Clear(); err != nil {
+			c.t.Fatal(err)
+		}
+	} else {
+		where = c.workAndDie(m, where, logs)
+	}
 	c.hit[where]++
+	c.died = append(c.died, death{m, where})
 	pending := make([]*step, writers)
 	for i, t := range c.trees {
 		var err error
@@ -121,7 +147,7 @@ func (c *campaign) round(round int) {
 	if err := wholeInBucket(c.s3); err != nil {
 		c.fail(round, where, m, err)
 	}
-	again := c.mount()
+	again, _ := c.mount()
 	if err := c.compare(again, pending); err != nil {
 		c.fail(round, where, again, err)
 	}
@@ -135,15 +161,29 @@ func (c *campaign) round(round int) {
 	}
 }
 
+// fail ends the test with what is needed to find out why.
 func (c *campaign) fail(round int, where string, m *harness.Mount, err error) {
 	c.t.Helper()
+	for _, a := range c.died {
+		c.t.Logf("the log of the daemon that died %s:\n%s", a.where, a.m.Log())
+	}
+	_, status := m.Run(flushLimit, "status", m.Dir, "--json")
+	c.t.Logf("what the daemon says: %s", status)
+	objects, listErr := c.s3.Raw.List(context.Background(), "")
+	c.t.Logf("what is in the bucket (%v):", listErr)
+	for _, o := range objects {
+		c.t.Logf("%9d %s %s", o.Size, o.ETag, o.Key)
+	}
 	c.t.Fatalf("round %d, died %s: %v\nthe daemon's log:\n%s", round, where, err, m.Log())
 }
 
 // workAndDie runs the writers until the daemon has died, by itself at its
 // named point or by us, and returns where.
 func (c *campaign) workAndDie(m *harness.Mount, where, logs string) string {
-	moment := time.Duration(c.random.Int64N(int64(longestRound)))
+	moment := longestRound
+	if where == atRandom {
+		moment = time.Duration(c.random.Int64N(int64(longestRound)))
+	}
 	cmd := exec.Command(os.Args[0])
 	var output bytes.Buffer
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", writerEnv, c.random.Uint64()), dirEnv+"="+m.Dir, logEnv+"="+logs)
@@ -158,7 +198,7 @@ func (c *campaign) workAndDie(m *harness.Mount, where, logs string) string {
 	select {
 	case <-m.Died():
 	case <-time.After(moment):
-		where = "at random"
+		where = atRandom
 	}
 	if err := m.Die(); err != nil {
 		c.t.Fatal(err)
@@ -209,7 +249,7 @@ func (c *campaign) flushAndCompare(m *harness.Mount) error {
 // end mounts once more, compares, unmounts and compares the bucket.
 func (c *campaign) end() {
 	c.s3.Fair()
-	m := c.mount()
+	m, _ := c.mount()
 	if err := c.compare(m, make([]*step, writers)); err != nil {
 		c.fail(*rounds, "not at all", m, err)
 	}

@@ -3,6 +3,7 @@ package crash
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -108,9 +109,12 @@ func (h *hand) do(s step) error {
 		return err
 	}
 	if err := h.act(s); err != nil {
-		gone := isGone(err)
+		gone := h.gone(err)
 		if logErr := h.note(record{Error: fmt.Sprintf("%s %s: %v", s.Do, s.Name, err), Gone: gone}); logErr != nil {
 			return logErr
+		}
+		if gone {
+			return errGone
 		}
 		return err
 	}
@@ -126,30 +130,23 @@ func (h *hand) note(r record) error {
 	return err
 }
 
-// isGone reports whether err is the kernel's answer when a mount has no
-// daemon any more.
-func isGone(err error) bool {
-	for _, errno := range []syscall.Errno{syscall.ENOTCONN, syscall.ECONNABORTED, syscall.ENODEV} {
-		if pathErr := unwrapErrno(err); pathErr == errno {
-			return true
-		}
+// gone reports whether err came because the daemon is no more. The kernel says
+// ENOTCONN or ECONNABORTED then, but EIO to a write of which it had sent a
+// part; statfs(2) always asks the daemon.
+func (h *hand) gone(err error) bool {
+	if isGone(err) {
+		return true
 	}
-	return false
+	var fs syscall.Statfs_t
+	return errors.Is(err, syscall.EIO) && isGone(syscall.Statfs(h.dir, &fs))
 }
 
-func unwrapErrno(err error) syscall.Errno {
-	for err != nil {
-		if errno, ok := err.(syscall.Errno); ok {
-			return errno
-		}
-		u, ok := err.(interface{ Unwrap() error })
-		if !ok {
-			return 0
-		}
-		err = u.Unwrap()
-	}
-	return 0
+func isGone(err error) bool {
+	return errors.Is(err, syscall.ENOTCONN) || errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.ENODEV)
 }
+
+// errGone is what do returns once the daemon is no more.
+var errGone = errors.New("the daemon is no more")
 
 func (h *hand) act(s step) (err error) {
 	path := h.dir + "/" + s.Name

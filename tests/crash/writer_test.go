@@ -70,7 +70,7 @@ func writeAlone(i int, seed uint64, stop <-chan struct{}) error {
 	}
 	w := newWriter(filepath.Join(os.Getenv(dirEnv), dirName(i)), log, seed, i)
 	err = w.run(stop)
-	if isGone(err) {
+	if errors.Is(err, errGone) || isGone(err) {
 		err = nil // the log says so
 	}
 	return errors.Join(err, log.Close())

@@ -26,5 +26,6 @@
 // second process, the reaper, holds the other end of a pipe to the test
 // process; when that closes, for whatever reason, it aborts the connections of
 // mounts below Root, unmounts them, kills the processes whose executable lies
-// below Root, and removes Root.
+// below Root, and removes Root (MOORFS_TEST_KEEP=1 in the environment keeps
+// it, to look at after a failure).
 package harness

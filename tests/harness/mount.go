@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -52,7 +53,8 @@ func Start(t T, s Spec) *Mount {
 	return m
 }
 
-// Try is Start for mounts that may be refused.
+// Try is Start for mounts that may be refused. With the error comes the daemon
+// that failed, if it was started.
 func Try(t T, s Spec) (*Mount, error) {
 	t.Helper()
 	if s.Build == "" {
@@ -80,10 +82,7 @@ func Try(t T, s Spec) (*Mount, error) {
 		close(m.died)
 	}()
 	t.Cleanup(func() { m.clear(t) })
-	if err := m.waitReady(); err != nil {
-		return nil, err
-	}
-	return m, nil
+	return m, m.waitReady()
 }
 
 // Environ is the environment of the daemons: nothing of ours but PATH.
@@ -149,6 +148,17 @@ func (m *Mount) Pid() int { return m.cmd.Process.Pid }
 
 // Died is closed once the daemon has ended.
 func (m *Mount) Died() <-chan struct{} { return m.died }
+
+// Killed reports whether the daemon has ended by SIGKILL.
+func (m *Mount) Killed() bool {
+	select {
+	case <-m.died:
+		status, ok := m.cmd.ProcessState.Sys().(syscall.WaitStatus)
+		return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+	default:
+		return false
+	}
+}
 
 // Log returns the end of what the daemon has written to stderr and stdout.
 func (m *Mount) Log() string { return m.log.String() }

@@ -57,7 +57,12 @@ func reap(root string) error {
 	return errors.Join(mounts, processes, removeRoot(root))
 }
 
+// removeRoot removes root, unless the environment says to keep it for a look.
 func removeRoot(root string) error {
+	if os.Getenv("MOORFS_TEST_KEEP") != "" {
+		fmt.Fprintln(os.Stderr, "harness: kept", root)
+		return nil
+	}
 	private := filepath.Join(root, "machine")
 	if err := syscall.Unmount(private, syscall.MNT_DETACH); err != nil &&
 		err != syscall.EINVAL && err != syscall.ENOENT && err != syscall.EPERM {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,23 +18,33 @@ const scriptLimit = 2 * time.Minute
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m.Run)) }
 
-func TestScripts(t *testing.T) {
-	binary := harness.Binary(t, harness.Plain)
-	root := os.Geteuid() == 0
-	if root {
-		if err := harness.Install(binary); err != nil {
-			t.Fatal(err)
-		}
+func TestScripts(t *testing.T) { run(t, "testdata") }
+
+// TestAlone runs the scripts that speak of every mount of the machine.
+func TestAlone(t *testing.T) { run(t, "testdata/alone") }
+
+// install puts the helpers of mount(8) into place.
+var install = sync.OnceValue(func() error {
+	binary, err := harness.BinaryPath(harness.Plain)
+	if err != nil || os.Geteuid() != 0 {
+		return err
 	}
-	work := harness.Dir(t)
+	return harness.Install(binary)
+})
+
+func run(t *testing.T, dir string) {
+	if err := install(); err != nil {
+		t.Fatal(err)
+	}
+	binary := harness.Binary(t, harness.Plain)
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
-		WorkdirRoot:         work,
+		Dir:                 dir,
+		WorkdirRoot:         harness.Dir(t),
 		RequireExplicitExec: true,
 		Setup:               func(e *testscript.Env) error { return setup(t, e, binary) },
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
-				return root, nil
+				return os.Geteuid() == 0, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
