@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -136,6 +137,9 @@ func (c *Cache) editInode(ctx context.Context, ino Ino, fn func(rec *journal.Ino
 		if err != nil || !found {
 			return errors.Join(err, ErrStale)
 		}
+		if rec.Name == markerBody {
+			return ErrPermission
+		}
 		if f != nil && f.unsaved && f.noted {
 			rec.Size, rec.Mtime = f.size, f.times.mtime
 		}
@@ -214,8 +218,8 @@ func (c *Cache) computedXattr(ino Ino, rec *journal.Inode, name string) ([]byte,
 		return []byte(c.stateOf(ino, rec)), nil
 	case name == XattrETag && rec.Base.ETag != "":
 		return []byte(rec.Base.ETag), nil
-	case name == XattrVersion && rec.Base.Version != "":
-		return []byte(rec.Base.Version), nil
+	case name == XattrVersion && rec.Base.ETag != "":
+		return []byte(cmp.Or(rec.Base.Version, "null")), nil // as S3 calls the version of an unversioned object
 	}
 	return nil, ErrNoAttr
 }

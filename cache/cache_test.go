@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-
-	"github.com/moorfs/moorfs/cache/journal"
 )
 
 func randomBytes(n int, seed uint64) []byte {
@@ -297,15 +295,5 @@ func TestForeignOverwriteIsANewInode(t *testing.T) {
 	}
 	if got := b.read(Root, "f"); !bytes.Equal(got, two) {
 		t.Error("not the new content")
-	}
-}
-
-func TestStateTableIsComplete(t *testing.T) {
-	for e := range eventCount {
-		for s := journal.Clean; s <= journal.Orphan; s++ {
-			if next := transitions[e][s-journal.Clean]; next == 0 {
-				t.Errorf("%v in %s leads nowhere", e, stateNames[s])
-			}
-		}
 	}
 }

@@ -199,7 +199,10 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 	if rec.Changed == 0 && rec.At == t.key && r.Known == journal.KnownThere && r.ETag == rec.Base.ETag {
 		return nil, outcome{settled: true}, ch.settle(j, r)
 	}
-	if rec.Kind != Dir && rec.Changed&journal.ChangedData == 0 && rec.At != "" && rec.Base.ETag != "" {
+	if rec.Kind == Dir && rec.Base.Size > 0 {
+		rec.At = t.key // somebody's marker with a body, which stays
+	}
+	if rec.Changed&journal.ChangedData == 0 && rec.At != "" && rec.Base.ETag != "" {
 		j.kind = jobCopy
 	}
 	if err := ch.resume(j, r); err != nil {

@@ -43,19 +43,19 @@ func (f *freshness) seen(ino Ino) time.Time {
 	return f.inodes[ino]
 }
 
-func (f *freshness) sawAbsent(dir Ino, name string, at time.Time) {
+func (f *freshness) sawAbsent(name dirName, at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.absent) >= freshnessLimit {
 		clear(f.absent)
 	}
-	f.absent[dirName{dir, name}] = at
+	f.absent[name] = at
 }
 
-func (f *freshness) seenAbsent(dir Ino, name string) time.Time {
+func (f *freshness) seenAbsent(name dirName) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.absent[dirName{dir, name}]
+	return f.absent[name]
 }
 
 // health is what the last requests said about the way to the bucket.

@@ -45,8 +45,11 @@ func (c *Cache) open(ctx context.Context, ino Ino, m OpenMode) (*Handle, error) 
 	if err != nil {
 		return nil, err
 	}
-	if rec.Kind == Dir {
+	switch {
+	case rec.Kind == Dir:
 		return nil, ErrIsDir
+	case m.Write && rec.Name == markerBody:
+		return nil, ErrPermission
 	}
 	if err := c.revalidate(ctx, ino, rec, c.wholeHere(ino)); err != nil {
 		return nil, err

@@ -33,7 +33,6 @@ type listing struct {
 	complete bool
 	seed     maphash.Seed
 	seen     map[uint64]struct{} // hashes of names; a collision shows a deleted name one listing longer
-	marker   bool                // the directory's own object was among the lines
 }
 
 // noteSettled is told of each key whose row settled.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
-	"github.com/moorfs/moorfs/cache/names"
 	"github.com/moorfs/moorfs/s3backend"
 )
 
@@ -96,7 +95,7 @@ func (c *Cache) known(parent Ino, name string) (v verdict, err error) {
 			}
 			return err
 		}
-		v.settled, err = c.settled(tx, dir, v, parent, name)
+		v.settled, err = c.settled(tx, dir, v, dirName{parent, name})
 		return err
 	})
 	return v, err
@@ -104,7 +103,7 @@ func (c *Cache) known(parent Ino, name string) (v verdict, err error) {
 
 // settled reports whether what the journal says of a name may be answered
 // without asking.
-func (c *Cache) settled(tx *journal.Tx, dir *journal.Inode, v verdict, parent Ino, name string) (bool, error) {
+func (c *Cache) settled(tx *journal.Tx, dir *journal.Inode, v verdict, at dirName) (bool, error) {
 	for _, key := range []string{v.key, v.key + "/"} {
 		if _, found, err := tx.Row(key); err != nil || found {
 			return found, err
@@ -116,8 +115,8 @@ func (c *Cache) settled(tx *journal.Tx, dir *journal.Inode, v verdict, parent In
 	if v.ino != 0 {
 		return fresher(c.cfg.ListTTL, v.listing.Begun, c.fresh.seen(v.ino)), nil
 	}
-	return fresher(c.negativeTTL(v.listing), v.listing.Begun, c.fresh.seenAbsent(parent, name)) && v.listing.Complete ||
-		fresher(c.cfg.NegativeTTL, 0, c.fresh.seenAbsent(parent, name)), nil
+	seen := c.fresh.seenAbsent(at)
+	return v.listing.Complete && fresher(c.negativeTTL(v.listing), v.listing.Begun, seen) || fresher(c.cfg.NegativeTTL, 0, seen), nil
 }
 
 // negativeTTL is how long a listing speaks for names it did not show: a
@@ -197,31 +196,27 @@ func (c *Cache) probeName(ctx context.Context, parent Ino, name string, v verdic
 	if err := c.merge(ls, entries); err != nil {
 		return err
 	}
-	return c.probed(parent, name, began, len(entries) > 0, o)
+	return c.probed(ls, name, len(entries) > 0, o)
 }
 
 // probed remembers the outcome of a probe, and takes the name away if nothing
 // was there.
-func (c *Cache) probed(parent Ino, name string, began time.Time, there bool, o s3backend.Object) error {
-	v, err := c.known(parent, name)
+func (c *Cache) probed(ls *listing, name string, there bool, o s3backend.Object) error {
+	v, err := c.known(ls.dir, name)
 	if err != nil {
 		return err
 	}
 	switch {
 	case v.ino != 0 && there:
-		c.fresh.saw(v.ino, began)
+		c.fresh.saw(v.ino, ls.begun)
 		if o.ETag != "" {
 			return c.learn(v.ino, o)
 		}
 	case v.ino == 0:
-		c.fresh.sawAbsent(parent, name, began)
+		c.fresh.sawAbsent(dirName{ls.dir, name}, ls.begun)
 	default:
-		prefix, _, err := c.prefixOf(parent)
-		if err != nil {
-			return err
-		}
-		c.fresh.sawAbsent(parent, name, began)
-		return c.sweepNames(&listing{dir: parent, prefix: prefix, begun: began}, []string{name})
+		c.fresh.sawAbsent(dirName{ls.dir, name}, ls.begun)
+		return c.sweepNames(ls, []string{name})
 	}
 	return nil
 }
@@ -232,28 +227,36 @@ func (c *Cache) prefixOf(dir Ino) (prefix string, chunks []string, err error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	err = c.view(func(tx *journal.Tx) error {
-		for ino := dir; ; {
-			rec, found, err := tx.Inode(ino)
-			if err != nil {
-				return err
-			}
-			if !found {
-				return ErrStale
-			}
-			if rec.Kind != Dir {
-				return ErrNotDir
-			}
-			if ino == dir {
-				prefix = rec.Prefix
-			}
-			n, err := names.Parse(rec.Name)
-			if ino == Root || err != nil || !n.Continues {
-				slices.Reverse(chunks)
-				return nil
-			}
-			chunks = append(chunks, rec.Name)
-			ino = rec.Parent
+		rec, found, err := tx.Inode(dir)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return ErrStale
+		case rec.Kind != Dir:
+			return ErrNotDir
 		}
+		prefix = rec.Prefix
+		chunks, err = chunksOf(tx, dir)
+		return err
 	})
 	return prefix, chunks, err
+}
+
+// chunksOf returns the names of the synthetic directories that a directory's
+// path ends in.
+func chunksOf(tx *journal.Tx, dir Ino) (chunks []string, err error) {
+	for ino := dir; ino != Root; {
+		rec, found, err := tx.Inode(ino)
+		if err != nil || !found {
+			return nil, errors.Join(err, ErrStale)
+		}
+		if hasObject(rec) {
+			break
+		}
+		chunks = append(chunks, rec.Name)
+		ino = rec.Parent
+	}
+	slices.Reverse(chunks)
+	return chunks, nil
 }

@@ -47,8 +47,7 @@ func (c *Cache) merge(ls *listing, entries []s3backend.Entry) error {
 
 // mergeEntry merges one line and returns a name whose meaning changed.
 func (ch *change) mergeEntry(ls *listing, dir *journal.Inode, e s3backend.Entry) (string, error) {
-	if e.Key == ls.prefix && !e.Prefix {
-		ls.marker = true
+	if e.Key == ls.prefix && !e.Prefix && strings.HasSuffix(ls.prefix, "/") {
 		if err := ch.mergeMarker(ls, dir, e); err != nil || e.Size == 0 {
 			return "", err
 		}
@@ -62,11 +61,11 @@ func (ch *change) mergeEntry(ls *listing, dir *journal.Inode, e s3backend.Entry)
 		return "", nil
 	}
 	if !e.Prefix && rest == "" {
-		name = names.EscapeFile("")
+		name = markerBody
 	}
 	name, gone, err := ch.separate(ls, name, rest, kind)
-	if err != nil {
-		return "", err
+	if err != nil || name == "" {
+		return gone, err
 	}
 	ls.seen[maphash.String(ls.seed, name)] = struct{}{}
 	changed, err := ch.mergeName(ls, name, kind, e)
@@ -75,6 +74,9 @@ func (ch *change) mergeEntry(ls *listing, dir *journal.Inode, e s3backend.Entry)
 	}
 	return gone, err
 }
+
+// markerBody is the name, in a directory, of what its marker object holds.
+const markerBody = "%=%f"
 
 // nameOf returns how the text behind a directory's prefix is called there
 // and whether it is called there at all: what is too long for one name shows
@@ -100,7 +102,7 @@ func continued(name string, kind Kind) Kind {
 }
 
 // separate keeps object x and prefix x/ apart: the directory has the name,
-// the object its escaped form.
+// the object its escaped form. use is empty if the object cannot be shown.
 func (ch *change) separate(ls *listing, name, rest string, kind Kind) (use, gone string, err error) {
 	d, found, err := ch.Dirent(ls.dir, name)
 	if err != nil || !found {
@@ -110,14 +112,20 @@ func (ch *change) separate(ls *listing, name, rest string, kind Kind) (use, gone
 	if isDir == (d.Kind == Dir) {
 		return name, "", nil
 	}
+	escaped, ok := names.ListedFile(ls.chunks, rest)
+	if n, err := names.Parse(escaped); !ok || err != nil || n.Continues {
+		escaped = "" // no room for the mark
+	}
 	if !isDir {
-		return names.EscapeFile(rest), "", nil
+		return escaped, "", nil
 	}
 	rec, found, err := ch.Inode(d.Ino)
 	if err != nil || !found {
 		return name, "", err
 	}
-	escaped := names.EscapeFile(rest)
+	if escaped == "" {
+		return name, name, ch.orphan(d.Ino, rec, remoteChanged)
+	}
 	rec.Name = escaped
 	ls.seen[maphash.String(ls.seed, escaped)] = struct{}{}
 	err = errors.Join(ch.DeleteDirent(ls.dir, name), ch.PutDirent(ls.dir, escaped, d), ch.PutInode(d.Ino, rec))
@@ -146,7 +154,7 @@ func (ch *change) mergeName(ls *listing, name string, kind Kind, e s3backend.Ent
 		return false, err
 	}
 	if !found {
-		return false, ch.mergeNew(ls, name, key, kind, e)
+		return false, ch.mergeNew(ls, name, entryInode(ch.c, kind, key, e), key)
 	}
 	if kind == Dir {
 		return false, nil
@@ -168,14 +176,14 @@ func (ch *change) mergeName(ls *listing, name string, kind Kind, e s3backend.Ent
 	return true, err
 }
 
-func (ch *change) mergeNew(ls *listing, name, key string, kind Kind, e s3backend.Entry) error {
+func (ch *change) mergeNew(ls *listing, name string, rec *journal.Inode, key string) error {
 	if _, found, err := ch.Row(key); err != nil || found {
 		return err
 	}
 	if ch.c.listings.settledSince(key, ls.begun) {
 		return nil
 	}
-	_, err := ch.adopt(ls.dir, name, entryInode(ch.c, kind, key, e))
+	_, err := ch.adopt(ls.dir, name, rec)
 	return err
 }
 
@@ -184,9 +192,10 @@ func (ch *change) mergeSame(ino Ino, rec *journal.Inode, e s3backend.Entry) erro
 	if e.Modified.IsZero() || rec.Base.Modified == e.Modified.UnixNano() {
 		return nil
 	}
-	// S3's listings have milliseconds where its HEAD and PUT answers have
-	// seconds: less than a second apart is the same time.
-	sameWrite := abs(rec.Base.Modified-e.Modified.UnixNano()) < int64(time.Second)
+	// Our own writes leave the time open. S3's listings have milliseconds
+	// where its HEAD answers have seconds: less than a second apart is the
+	// same time.
+	sameWrite := rec.Base.Modified == 0 || abs(rec.Base.Modified-e.Modified.UnixNano()) < int64(time.Second)
 	rec.Base.Modified = e.Modified.UnixNano()
 	if !sameWrite && ch.c.cfg.Attrs == AttrsExact {
 		rec.AttrsKnown = false

@@ -126,24 +126,7 @@ func (p *program) step() {
 	case n < 45:
 		p.patch(path)
 	case n < 60:
-		to := p.anyPath()
-		p.note("rename %s %s", path, to)
-		r := Rename{}
-		r.OldParent, r.OldName = p.at(path)
-		r.NewParent, r.NewName = p.at(to)
-		if _, there := p.files[to]; there && p.r.IntN(3) == 0 {
-			r.Exchange = true
-			p.note("  as an exchange")
-		}
-		p.ok(p.Rename(ctx, r))
-		if path != to {
-			if r.Exchange {
-				p.files[to], p.files[path] = p.files[path], p.files[to]
-			} else {
-				p.files[to] = p.files[path]
-				delete(p.files, path)
-			}
-		}
+		p.rename(path)
 	case n < 70:
 		p.note("unlink %s", path)
 		dir, name := p.at(path)
@@ -174,6 +157,27 @@ func (p *program) step() {
 		}
 	default:
 		p.checkFile(path)
+	}
+}
+
+func (p *program) rename(path string) {
+	to := p.anyPath()
+	p.note("rename %s %s", path, to)
+	r := Rename{}
+	r.OldParent, r.OldName = p.at(path)
+	r.NewParent, r.NewName = p.at(to)
+	if _, there := p.files[to]; there && p.r.IntN(3) == 0 {
+		r.Exchange = true
+		p.note("  as an exchange")
+	}
+	p.ok(p.Rename(p.t.Context(), r))
+	switch {
+	case path == to:
+	case r.Exchange:
+		p.files[to], p.files[path] = p.files[path], p.files[to]
+	default:
+		p.files[to] = p.files[path]
+		delete(p.files, path)
 	}
 }
 

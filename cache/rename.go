@@ -48,6 +48,9 @@ func (ch *change) rename(r Rename) error {
 	if err != nil || !found {
 		return errors.Join(err, ErrNotExist)
 	}
+	if r.OldName == markerBody || r.NewName == markerBody {
+		return ErrPermission
+	}
 	to, exists, err := ch.Dirent(r.NewParent, r.NewName)
 	if err != nil {
 		return err
@@ -116,6 +119,9 @@ func (ch *change) move(r Rename, ino Ino) error {
 	}
 	oldKey, err := ch.keyOf(rec)
 	if err != nil {
+		return err
+	}
+	if err := ch.mayName(r.NewParent, r.NewName, rec.Kind); err != nil {
 		return err
 	}
 	newKey, err := childKey(newDir.Prefix, r.NewName, rec.Kind)

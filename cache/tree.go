@@ -75,6 +75,9 @@ func (ch *change) create(parent Ino, name string, ino Ino, n New) (*journal.Inod
 	if _, found, err := ch.Dirent(parent, name); err != nil || found {
 		return nil, errors.Join(err, ErrExist)
 	}
+	if err := ch.mayName(parent, name, n.Kind); err != nil {
+		return nil, err
+	}
 	key, err := childKey(dir.Prefix, name, n.Kind)
 	if err != nil {
 		return nil, err
@@ -89,14 +92,38 @@ func (ch *change) create(parent Ino, name string, ino Ino, n New) (*journal.Inod
 			return nil, err
 		}
 	}
-	if p, err := names.Parse(name); err != nil || p.Continues && n.Kind != Dir {
-		return nil, ErrInvalid
-	}
 	err = errors.Join(ch.PutInode(ino, rec), ch.PutDirent(parent, name, journal.Dirent{Ino: ino, Kind: n.Kind}), ch.touchDir(parent, dir))
 	if err != nil || !hasObject(rec) {
 		return rec, err
 	}
 	return rec, ch.wantInode(key, ino, rec, journal.Base{})
+}
+
+// mayName refuses a name that something of this kind cannot have here, because
+// its key is shown under another name.
+func (ch *change) mayName(parent Ino, name string, kind Kind) error {
+	if !strings.HasPrefix(name, "%=") {
+		return nil // as nearly all are
+	}
+	chunks, err := chunksOf(ch.Tx, parent)
+	if err != nil {
+		return err
+	}
+	n, err := names.In(chunks, name)
+	if err != nil || n.Continues && kind != Dir || n.File && kind == Dir || name == markerBody {
+		return ErrInvalid
+	}
+	if !n.File {
+		return nil
+	}
+	beside, ok := names.Listed(chunks, n.Component)
+	if !ok {
+		return ErrInvalid
+	}
+	if d, found, err := ch.Dirent(parent, beside); err != nil || !found || d.Kind != Dir {
+		return errors.Join(err, ErrInvalid)
+	}
+	return nil
 }
 
 // hasObject reports whether an inode stands for an object: all do but
@@ -183,15 +210,18 @@ func (ch *change) unlink(parent Ino, d journal.Dirent) error {
 	if err != nil {
 		return err
 	}
+	dir, found, err := ch.Inode(parent)
+	if err != nil || !found {
+		return errors.Join(err, ErrNotExist)
+	}
+	if rec.Name == markerBody { // the marker stays, without a body
+		return errors.Join(ch.orphan(d.Ino, rec, unlinked), ch.dirty(parent, dir, journal.ChangedData))
+	}
 	if err := ch.wantGone(d.Ino, rec, key); err != nil {
 		return err
 	}
 	if err := ch.orphan(d.Ino, rec, unlinked); err != nil {
 		return err
-	}
-	dir, found, err := ch.Inode(parent)
-	if err != nil || !found {
-		return errors.Join(err, ErrNotExist)
 	}
 	if err := ch.touchDir(parent, dir); err != nil {
 		return err

@@ -3,23 +3,20 @@ package remotetest
 import (
 	"encoding/binary"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
 	"github.com/moorfs/moorfs/s3backend"
 )
 
-// content returns n bytes that look random; another seed gives others.
+// content returns n random bytes, the same for the same seed.
 func content(seed uint64, n int64) []byte {
-	b := make([]byte, (n+7)/8*8)
-	x := seed + 1
-	for i := 0; i < len(b); i += 8 { // xorshift
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
-		binary.LittleEndian.PutUint64(b[i:], x)
-	}
-	return b[:n]
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8(key).Read(b) // cannot fail
+	return b
 }
 
 // A watched body remembers what was read of it.
