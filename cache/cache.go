@@ -37,7 +37,7 @@ type Cache struct {
 	listings      listings
 	downloads     chan struct{} // a place for each request that brings content
 	reaps         chan Ino
-	staleSidecars sync.Map // of Ino: renamed since their sidecar was written
+	staleSidecars sync.Map // of Ino: changed since their sidecar was written
 
 	// mu guards names, inode records, rows and files. Order: mu → file.mu →
 	// journal transaction, space, freshness. Never held for a data file's
@@ -93,9 +93,9 @@ func (c *Cache) Close() error {
 	c.stop()
 	c.running.Wait()
 	c.queue.wait()
+	errs := []error{c.refreshSidecars()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var errs []error
 	for _, f := range c.files {
 		errs = append(errs, f.close())
 	}

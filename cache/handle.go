@@ -259,9 +259,11 @@ func (c *Cache) saveLocked(f *file, synced bool) error {
 		return err
 	}
 	f.unsaved = false
-	if synced {
-		f.lastSync = time.Now()
+	if !synced {
+		c.sidecarStale(f.ino) // most files reach the bucket before the next sync
+		return nil
 	}
+	f.lastSync = time.Now()
 	return f.writeSidecar(rec, synced)
 }
 

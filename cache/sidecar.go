@@ -17,7 +17,9 @@ import (
 const sidecarSuffix = ".meta"
 
 // A sidecar says, beside a data file that is not clean, all that is needed to
-// queue it again without the journal. It is JSON, for people in need too.
+// queue it again without the journal. It is written by fsync, and for files
+// that were only closed by the sync that follows within syncInterval. It is
+// JSON, for people in need too.
 type sidecar struct {
 	Ino    Ino
 	Prefix string // of the directory, as a key
@@ -85,8 +87,7 @@ func (c *Cache) storeSidecar(s sidecar, durable bool) error {
 	return nil
 }
 
-// sidecarStale has a renamed dirty file's sidecar written anew by the next
-// sync; until then recovery without the journal would use the old name.
+// sidecarStale has a dirty file's sidecar written by the next sync.
 func (c *Cache) sidecarStale(ino Ino) { c.staleSidecars.Store(ino, struct{}{}) }
 
 func (c *Cache) removeSidecar(ino Ino) {
@@ -96,15 +97,13 @@ func (c *Cache) removeSidecar(ino Ino) {
 	}
 }
 
-// refreshSidecars rewrites the sidecars that a rename made stale.
+// refreshSidecars writes the sidecars of files that changed since theirs were
+// written, or that have none yet.
 func (c *Cache) refreshSidecars() error {
 	var errs []error
 	c.staleSidecars.Range(func(key, _ any) bool {
 		ino := key.(Ino)
 		c.staleSidecars.Delete(ino)
-		if _, err := os.Lstat(c.dataPath(ino) + sidecarSuffix); err != nil {
-			return true // clean, or never closed
-		}
 		errs = append(errs, c.refreshSidecar(ino))
 		return true
 	})
