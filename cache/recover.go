@@ -290,7 +290,12 @@ func (ch *change) rebuildFile(s sidecar) error {
 	}
 	rec := s.Inode
 	rec.Parent, rec.State = dir, journal.Dirty
-	rec.Changed |= journal.ChangedData
+	if rec.Kind == Dir {
+		return ch.rebuildDirty(&rec)
+	}
+	if rec.Kind != File || rec.Base.ETag == "" {
+		rec.Changed |= journal.ChangedData
+	}
 	dirty := extent.New(s.Dirty...)
 	if rec.Base.ETag == "" {
 		dirty = extent.New(extent.Range{Off: 0, Len: rec.Size})
@@ -306,6 +311,20 @@ func (ch *change) rebuildFile(s sidecar) error {
 	return errors.Join(ch.PutInode(s.Ino, &rec), ch.PutDirent(dir, rec.Name, journal.Dirent{Ino: s.Ino, Kind: rec.Kind}),
 		ch.PutExtents(s.Ino, &journal.Extents{Present: dirty, Dirty: dirty.Clone(), Boot: ch.c.boot}),
 		ch.wantInode(key, s.Ino, &rec, known))
+}
+
+// rebuildDirty queues a directory's own attributes again.
+func (ch *change) rebuildDirty(rec *journal.Inode) error {
+	ino, err := ch.rebuildDir(rec.Prefix)
+	if err != nil || ino == Root {
+		return err
+	}
+	made, _, err := ch.Inode(ino)
+	if err != nil {
+		return err
+	}
+	rec.Parent, rec.Name = made.Parent, made.Name
+	return errors.Join(ch.PutInode(ino, rec), ch.wantInode(rec.Prefix, ino, rec, rec.Base))
 }
 
 // rebuildDir returns the inode of the directory with a prefix, making it and

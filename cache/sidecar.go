@@ -68,6 +68,11 @@ func (c *Cache) storeSidecar(s sidecar, durable bool) error {
 	name := c.dataPath(s.Ino) + sidecarSuffix
 	tmp := name + ".new"
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if errors.Is(err, fs.ErrNotExist) { // an inode without a data file so far
+		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
+			f, err = os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("sidecar of inode %d: %w", s.Ino, err)
 	}

@@ -96,6 +96,7 @@ func (ch *change) create(parent Ino, name string, ino Ino, n New) (*journal.Inod
 	if err != nil || !hasObject(rec) {
 		return rec, err
 	}
+	ch.c.sidecarStale(ino)
 	return rec, ch.wantInode(key, ino, rec, journal.Base{})
 }
 
@@ -295,6 +296,7 @@ func (ch *change) dirty(ino Ino, rec *journal.Inode, what journal.Change) error 
 	if rec.At == key || rec.Kind == Dir {
 		base = rec.Base
 	}
+	ch.c.sidecarStale(ino)
 	return ch.wantInode(key, ino, rec, base)
 }
 

@@ -49,7 +49,10 @@ func TestErrorsHaveTheKindThatS3Means(t *testing.T) {
 }
 
 func TestBusyServerIsAskedAgainAndThenBusy(t *testing.T) {
-	c := fake(t, Options{}, func(w http.ResponseWriter, r *http.Request) { refusal(w, 503, "SlowDown", "Please reduce your request rate.") })
+	t.Parallel()
+	c := fake(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		refusal(w, 503, "SlowDown", "Please reduce your request rate.")
+	})
 	wantKind(t, put(c, t.Context(), "body"), Busy)
 	if n := c.Counts()["PutObject"]; n != attempts {
 		t.Errorf("%d requests, want %d", n, attempts)

@@ -81,11 +81,17 @@ func assumeRole(cfg aws.Config, o Options) aws.CredentialsProvider {
 
 func newRetryer() aws.Retryer {
 	conflict := retry.RetryableErrorCode{Codes: map[string]struct{}{"ConditionalRequestConflict": {}}}
+	certificate := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+		if isTLS(err) {
+			return aws.FalseTernary // it will not be another one in a second
+		}
+		return aws.UnknownTernary
+	})
 	return retry.NewStandard(func(s *retry.StandardOptions) {
 		s.MaxAttempts = attempts
 		s.MaxBackoff = attemptBackoff
 		s.RateLimiter = ratelimit.None
-		s.Retryables = append([]retry.IsErrorRetryable{conflict}, s.Retryables...)
+		s.Retryables = append([]retry.IsErrorRetryable{certificate, conflict}, s.Retryables...)
 	})
 }
 
