@@ -29,14 +29,15 @@ type Cache struct {
 	space *space
 	fresh *freshness
 	health
-	sent          atomic.Int64 // bytes uploaded
-	kernel        Kernel
-	ctx           context.Context // ends with the cache
-	stop          context.CancelFunc
-	running       sync.WaitGroup
-	listings      listings
-	downloads     chan struct{} // a place for each request that brings content
-	reaps         chan Ino
+	sent      atomic.Int64 // bytes uploaded
+	kernel    Kernel
+	ctx       context.Context // ends with the cache
+	stop      context.CancelFunc
+	running   sync.WaitGroup
+	listings  listings
+	downloads chan struct{} // a place for each request that brings content
+	reaper
+	sidecarLog    sidecarLog
 	staleSidecars sync.Map // of Ino: changed since their sidecar was written
 
 	// mu guards names, inode records, rows and files. Order: mu → file.mu →
@@ -62,7 +63,9 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	c := &Cache{cfg: cfg, lock: lock, boot: journal.BootID(), files: map[Ino]*file{}, kernel: noKernel{}}
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()
-	c.downloads, c.reaps = make(chan struct{}, max(cfg.MaxDownloads, 1)), make(chan Ino, 64)
+	c.downloads = make(chan struct{}, max(cfg.MaxDownloads, 1))
+	c.reapWake = make(chan struct{}, 1)
+	c.sidecarLog.dir = cfg.Dir
 	c.listings.running = map[Ino]*listing{}
 	c.queue = newQueue(c.ctx, c.flushKeys, cfg.MaxUploads)
 	if err := c.recover(); err != nil {
@@ -99,6 +102,7 @@ func (c *Cache) Close() error {
 	for _, f := range c.files {
 		errs = append(errs, f.close())
 	}
+	errs = append(errs, c.sidecarLog.close())
 	errs = append(errs, c.db.Sync(), c.db.Close(), c.lock.Close())
 	return errors.Join(errs...)
 }
@@ -153,6 +157,14 @@ func lockDir(dir string) (*os.File, error) {
 		}
 	}
 	return f, nil
+}
+
+// A reaper holds the directories that vanished with names below them.
+type reaper struct {
+	reaping  atomic.Int64 // how many are not yet removed
+	reapsMu  sync.Mutex   // guards reaps; a leaf
+	reaps    []Ino
+	reapWake chan struct{}
 }
 
 type noKernel struct{}

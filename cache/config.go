@@ -22,6 +22,7 @@ type Remote interface {
 	Copy(ctx context.Context, c s3backend.Copy) (s3backend.Object, error)
 	Delete(ctx context.Context, ds ...s3backend.Deletion) []error
 	Abort(ctx context.Context, key string, u s3backend.Upload) error
+	Uploads(ctx context.Context, key string) ([]s3backend.PendingUpload, error) // of the keys that begin so
 }
 
 // Kernel is told what the kernel must forget. Both return at once: they may

@@ -35,11 +35,10 @@ func (c *Cache) openData(ino Ino) (*os.File, error) {
 func (c *Cache) removeData(ino Ino) {
 	p := c.dataPath(ino)
 	used := blocksOf(p)
-	for _, name := range []string{p, p + sidecarSuffix} {
-		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			c.cfg.Log.Error("cache: cannot remove a data file", "error", err)
-			return
-		}
+	c.removeSidecar(ino)
+	if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.cfg.Log.Error("cache: cannot remove a data file", "error", err)
+		return
 	}
 	c.space.add(-used)
 	c.space.forget(ino)

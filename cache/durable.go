@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/moorfs/moorfs/cache/journal"
-	"github.com/moorfs/moorfs/s3backend"
 )
 
 // reapBatch is how many inodes of a vanished tree one transaction removes.
@@ -112,24 +111,15 @@ func (c *Cache) saveAll() error {
 	return errors.Join(errs...)
 }
 
-// abortLater gives up a multipart upload that nobody will finish.
-func (c *Cache) abortLater(key string, u s3backend.Upload) {
-	c.running.Add(1)
-	go func() {
-		defer c.running.Done()
-		ctx, cancel := context.WithTimeout(c.ctx, c.cfg.ReadTimeout)
-		defer cancel()
-		if err := c.remote().Abort(ctx, key, u); err != nil && s3backend.KindOf(err) != s3backend.NotFound {
-			c.cfg.Log.Warn("cache: an unfinished upload could not be aborted", "key", key, "error", err)
-		}
-	}()
-}
-
 // queueReap has a directory that vanished with names below it removed piece by
-// piece; the next mount does it if this one does not come to it.
+// piece. The caller holds c.mu for writing.
 func (c *Cache) queueReap(dir Ino) {
+	c.reaping.Add(1)
+	c.reapsMu.Lock()
+	c.reaps = append(c.reaps, dir)
+	c.reapsMu.Unlock()
 	select {
-	case c.reaps <- dir:
+	case c.reapWake <- struct{}{}:
 	default:
 	}
 }
@@ -139,10 +129,18 @@ func (c *Cache) reapLoop() {
 		select {
 		case <-c.ctx.Done():
 			return
-		case dir := <-c.reaps:
-			if err := c.reap(dir); err != nil {
+		case <-c.reapWake:
+		}
+		c.reapsMu.Lock()
+		dirs := c.reaps
+		c.reaps = nil
+		c.reapsMu.Unlock()
+		for _, dir := range dirs {
+			if err := c.reap(dir); err != nil { // the next mount tries again
 				c.cfg.Log.Error("cache: removing a vanished directory", "error", err)
+				continue
 			}
+			c.reaping.Add(-1)
 		}
 	}
 }

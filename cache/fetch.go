@@ -78,7 +78,7 @@ func (r *readAhead) unit() int64 {
 func (f *file) fetch(ctx context.Context, s fetchSpan, p []byte) (direct bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.c.cfg.ReadTimeout)
 	defer cancel()
-	wait, room := f.startFetches(s)
+	wait, room := f.startInRoom(s)
 	if !room {
 		return true, f.fetchDirect(ctx, s, p)
 	}
@@ -108,6 +108,20 @@ func (f *file) prefetch(r extent.Range) {
 	if more {
 		f.startFetches(fetchSpan{off: r.Off, n: 0, unit: fetchUnit, ahead: r})
 	}
+}
+
+// startInRoom is startFetches after clean data of others made room, if need be.
+func (f *file) startInRoom(s fetchSpan) (wait []*fetch, room bool) {
+	if wait, room = f.startFetches(s); room {
+		return wait, true
+	}
+	f.mu.RLock()
+	need := min(s.n+2*s.unit, f.size)
+	f.mu.RUnlock()
+	if !f.c.makeRoom(need) {
+		return nil, false
+	}
+	return f.startFetches(s)
 }
 
 // startFetches starts what is neither here nor under way and returns what the
@@ -388,7 +402,7 @@ func (c *Cache) localize(ctx context.Context, f *file) error {
 		}
 		g := gaps[0]
 		n := min(g.Len, 4*fetchUnit)
-		wait, room := f.startFetches(fetchSpan{off: g.Off, n: n, unit: fetchUnit})
+		wait, room := f.startInRoom(fetchSpan{off: g.Off, n: n, unit: fetchUnit})
 		if !room {
 			return ErrNoSpace
 		}

@@ -66,7 +66,6 @@ func (c *Cache) live(ino Ino, rec *journal.Inode) (*file, error) {
 		return nil, err
 	}
 	f := &file{c: c, ino: ino, fd: fd, size: rec.Size, base: rec.Base, at: rec.At, times: fileTimes{rec.Mtime, rec.Ctime}}
-	f.noted = rec.Changed&journal.ChangedData != 0
 	f.blocks = blocksOfFd(fd)
 	f.orphan.Store(rec.State == journal.Orphan)
 	err = c.view(func(tx *journal.Tx) error {

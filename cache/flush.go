@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type job struct {
 	z      *frozen
 	kind   jobKind
 	resume s3backend.Upload
+	drop   s3backend.Upload  // an upload to be aborted first
 	base   *s3backend.Object // UploadPartCopy source
 	same   []s3backend.Range
 }
@@ -73,10 +75,24 @@ func (c *Cache) runOne(ctx context.Context, j *job) outcome {
 	}
 	o, err := c.send(ctx, j)
 	c.note(err)
+	if j.base != nil && err != nil && c.baseGone(ctx, j, err) {
+		j.base, j.same = nil, nil // all of it has to come from here
+		o, err = c.send(ctx, j)
+	}
 	if k := s3backend.KindOf(err); err != nil && (k == s3backend.Changed || k == s3backend.NotFound) {
 		o, err = c.explain(ctx, j, err)
 	}
 	return c.end(j, o, err)
+}
+
+// baseGone reports whether an upload failed because the object whose parts it
+// was to copy is no longer there.
+func (c *Cache) baseGone(ctx context.Context, j *job, cause error) bool {
+	if k := s3backend.KindOf(cause); k != s3backend.Changed && k != s3backend.NotFound {
+		return false
+	}
+	o, err := c.remote().Head(ctx, j.base.Key)
+	return s3backend.KindOf(err) == s3backend.NotFound || err == nil && o.ETag != j.base.ETag && !ownWrite(j.row.Nonce, o)
 }
 
 // begin decides, under the lock, what a key needs now.
@@ -112,7 +128,9 @@ func (ch *change) begin(t task) (*job, outcome, error) {
 		}
 		r.After = ""
 	}
-	if r.Want == journal.WantNothing || r.Want == journal.WantAbsent && r.Known == journal.KnownAbsent {
+	if settled, err := ch.isSettled(t.key, r); err != nil {
+		return nil, outcome{}, err
+	} else if settled {
 		return nil, outcome{settled: true}, ch.dropRow(t.key)
 	}
 	if r.Holder != 0 && !(r.Want == journal.WantInode && r.Holder == r.Ino) {
@@ -121,9 +139,10 @@ func (ch *change) begin(t task) (*job, outcome, error) {
 			return j, o, err
 		}
 	}
-	if r.Want == journal.WantAbsent {
+	if r.Want != journal.WantInode {
 		r.Progress = journal.Running
-		return &job{key: t.key, row: *r, kind: jobDelete}, outcome{}, ch.PutRow(t.key, r)
+		u, _, _, err := ch.Upload(t.key)
+		return &job{key: t.key, row: *r, kind: jobDelete, drop: u}, outcome{}, errors.Join(err, ch.PutRow(t.key, r))
 	}
 	return ch.beginInode(t, r)
 }
@@ -184,7 +203,8 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 		return nil, outcome{}, err
 	}
 	if !found || rec.State == journal.Orphan {
-		return nil, outcome{settled: true}, ch.dropRow(t.key)
+		r.Want, r.Ino = journal.WantNothing, 0 // nothing keeps a row without its inode
+		return nil, outcome{due: time.Now()}, ch.putRow(t.key, r)
 	}
 	if rec.State == journal.Flushing || rec.State == journal.Redirtied {
 		return nil, outcome{due: time.Now().Add(sameInodeWait)}, nil // still on its way to the key it had before
@@ -217,7 +237,7 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 	}
 	r.Progress = journal.Running
 	if r.Nonce == "" {
-		r.Nonce, r.NonceGen = newNonce(), rec.Generation
+		r.Nonce, r.NonceGen = newNonce(""), rec.Generation
 	}
 	j.row = *r
 	if err := errors.Join(ch.PutRow(t.key, r), ch.PutInode(r.Ino, rec)); err != nil {
@@ -284,8 +304,8 @@ func (ch *change) resume(j *job, r *journal.Row) error {
 		j.resume = u
 		return nil
 	}
-	ch.c.abortLater(j.key, u)
-	return ch.DeleteUpload(j.key)
+	j.drop = u
+	return nil
 }
 
 // freeze begins to use the job's file and, for a put, to keep the content that
@@ -319,14 +339,34 @@ func (j *job) freeze() {
 	}
 }
 
-func newNonce() string {
+// noncesKept is how many writes of unknown outcome a key remembers.
+const noncesKept = 8
+
+// newNonce puts a fresh nonce before those of earlier writes.
+func newNonce(earlier string) string {
 	b := make([]byte, 16)
 	rand.Read(b) // never fails (crypto/rand)
-	return hex.EncodeToString(b)
+	all := append([]string{hex.EncodeToString(b)}, strings.Fields(earlier)...)
+	return strings.Join(all[:min(len(all), noncesKept)], " ")
+}
+
+// newestNonce is the one that the content being sent carries.
+func newestNonce(nonces string) string {
+	newest, _, _ := strings.Cut(nonces, " ")
+	return newest
+}
+
+// ownWrite reports whether an object carries one of a row's nonces.
+func ownWrite(nonces string, o s3backend.Object) bool {
+	n := o.Meta[metaNonce]
+	return n != "" && slices.Contains(strings.Fields(nonces), n)
 }
 
 // send carries out a job's request; the key's row is not touched.
 func (c *Cache) send(ctx context.Context, j *job) (s3backend.Object, error) {
+	if err := c.abandon(ctx, j); err != nil {
+		return s3backend.Object{}, err
+	}
 	if j.row.Known == journal.KnownNot || j.row.NonceGen != j.rec.Generation {
 		if o, done, err := c.lookBefore(ctx, j); err != nil || done {
 			return o, err
@@ -336,7 +376,7 @@ func (c *Cache) send(ctx context.Context, j *job) (s3backend.Object, error) {
 		return s3backend.Object{}, err
 	}
 	meta := encodeMeta(j.rec)
-	meta[metaNonce] = j.row.Nonce
+	meta[metaNonce] = newestNonce(j.row.Nonce)
 	if j.kind == jobCopy {
 		return c.remote().Copy(ctx, s3backend.Copy{To: j.key, If: conditionOf(&j.row), Meta: meta, Headers: headersFor(j.rec, j.key),
 			From:         s3backend.Object{Key: j.rec.At, Size: j.rec.Base.Size, ETag: j.rec.Base.ETag, Version: j.rec.Base.Version, Tags: j.rec.Tags},
@@ -355,10 +395,42 @@ func (c *Cache) send(ctx context.Context, j *job) (s3backend.Object, error) {
 		p.Body, p.Size = body, body.Size()
 	}
 	o, err := c.remote().Put(ctx, p)
-	if err == nil && len(j.resume.Parts) == 0 {
+	if err == nil && p.Size > c.cfg.PartSize {
+		return o, c.sweepUploads(ctx, j.key)
+	}
+	if err == nil {
 		c.sent.Add(p.Size)
 	}
 	return o, err
+}
+
+// abandon aborts an upload that another content began at the key.
+func (c *Cache) abandon(ctx context.Context, j *job) error {
+	if j.drop.ID == "" {
+		return nil
+	}
+	if err := c.remote().Abort(ctx, j.key, j.drop); err != nil && s3backend.KindOf(err) != s3backend.NotFound {
+		return err
+	}
+	return c.db.Update("aborted", func(tx *journal.Tx) error { return tx.DeleteUpload(j.key) })
+}
+
+// sweepUploads aborts uploads at a key whose ids were never learnt: their
+// creation was answered to nobody.
+func (c *Cache) sweepUploads(ctx context.Context, key string) error {
+	pending, err := c.remote().Uploads(ctx, key)
+	for _, u := range pending {
+		if err == nil && u.Key == key {
+			err = c.remote().Abort(ctx, key, s3backend.Upload{ID: u.ID})
+			if s3backend.KindOf(err) == s3backend.NotFound {
+				err = nil
+			}
+		}
+	}
+	if err != nil { // the object itself is in the bucket
+		c.cfg.Log.Warn("cache: unfinished uploads may be left", "key", key, "error", err)
+	}
+	return nil
 }
 
 // lookBefore asks what is at a key that an earlier write of ours may have
@@ -370,18 +442,18 @@ func (c *Cache) lookBefore(ctx context.Context, j *job) (o s3backend.Object, don
 		j.row.Known = journal.KnownAbsent
 	case err != nil:
 		return o, false, err
-	case j.row.Nonce != "" && o.Meta[metaNonce] == j.row.Nonce && j.row.NonceGen == j.rec.Generation:
+	case ownWrite(j.row.Nonce, o) && j.row.NonceGen == j.rec.Generation && o.Meta[metaNonce] == newestNonce(j.row.Nonce):
 		return o, true, nil
-	case j.row.Nonce != "" && o.Meta[metaNonce] == j.row.Nonce: // an earlier content of ours
+	case ownWrite(j.row.Nonce, o): // an earlier content of ours
 		setKnown(&j.row, baseOf(o))
-		if j.rec.At == j.key {
+		if j.rec.At == j.key && j.row.NonceGen != otherInode {
 			j.rebase(baseOf(o))
 		}
 	case j.row.Known == journal.KnownNot:
 		setKnown(&j.row, baseOf(o))
 	}
 	if j.row.NonceGen != j.rec.Generation {
-		j.row.Nonce, j.row.NonceGen = newNonce(), j.rec.Generation
+		j.row.Nonce, j.row.NonceGen = newNonce(j.row.Nonce), j.rec.Generation
 	}
 	return o, false, c.keepNonce(j)
 }
@@ -465,8 +537,10 @@ func (c *Cache) explain(ctx context.Context, j *job, cause error) (s3backend.Obj
 	}
 	there := err == nil
 	switch {
-	case there && j.row.Nonce != "" && o.Meta[metaNonce] == j.row.Nonce:
+	case there && o.Meta[metaNonce] != "" && o.Meta[metaNonce] == newestNonce(j.row.Nonce):
 		return o, nil
+	case there && ownWrite(j.row.Nonce, o):
+		return o, &ownError{o}
 	case !there && j.row.Known == journal.KnownThere:
 		return o, errKeyEmpty
 	case j.kind == jobCopy && (!there || o.ETag == j.row.ETag):
@@ -481,6 +555,12 @@ var (
 	errKeyEmpty   = errors.New("the object was deleted in the bucket")
 	errSourceGone = errors.New("the object to be copied was replaced in the bucket")
 )
+
+// An ownError says that an earlier write of ours, whose outcome was not known,
+// is at the key.
+type ownError struct{ object s3backend.Object }
+
+func (e *ownError) Error() string { return "an earlier write of this file arrived late" }
 
 // A conflictError says that somebody else's object is at the key.
 type conflictError struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/moorfs/moorfs/cache/extent"
 	"github.com/moorfs/moorfs/cache/journal"
 	"github.com/moorfs/moorfs/s3backend"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -160,7 +161,6 @@ func (ch *change) unsent(j *job, rec *journal.Inode, e event) error {
 		j.f.mu.Lock()
 		j.f.ext.Dirty.AddSet(j.f.sending)
 		j.f.sending = extent.Set{}
-		j.f.noted = rec.Changed&journal.ChangedData != 0
 		j.f.mu.Unlock()
 	}
 	return ch.PutInode(j.row.Ino, rec)
@@ -173,11 +173,18 @@ func (ch *change) failed(j *job, r *journal.Row, cause error) (outcome, error) {
 		return outcome{}, err
 	}
 	if !found {
-		r.Known = journal.KnownNot
-		return outcome{due: time.Now()}, ch.putRow(j.key, r)
+		return outcome{due: time.Now().Add(backoff(r.Attempts))}, ch.putRow(j.key, r)
 	}
 	var conflict *conflictError
+	var own *ownError
 	switch {
+	case errors.As(cause, &own):
+		setKnown(r, baseOf(own.object))
+		if rec.At == j.key && r.Ino == j.row.Ino {
+			rec.Base = baseOf(own.object)
+			j.based(rec.Base, j.key)
+		}
+		return ch.tryAgain(j, r, rec)
 	case errors.As(cause, &conflict) && r.Want == journal.WantInode && r.Ino == j.row.Ino && rec.Kind != Dir:
 		return ch.conflict(j, r, rec, conflict)
 	case errors.As(cause, &conflict): // a marker others wrote, or a key nobody wants any more
@@ -213,7 +220,6 @@ func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause e
 	if out.refused {
 		e, wait = flushRefused, retryRefused
 		r.Progress = journal.Refusing
-		r.Nonce = ""
 		if errors.Is(cause, ErrStale) {
 			out.failure = "conflict: base lost: " + out.failure
 		}
@@ -259,11 +265,7 @@ func oneLine(err error) string {
 
 // runDeletes deletes a batch of objects.
 func (c *Cache) runDeletes(ctx context.Context, jobs []*job, out map[string]outcome) {
-	ds := make([]s3backend.Deletion, 0, len(jobs))
-	for _, j := range jobs {
-		ds = append(ds, s3backend.Deletion{Key: j.key, If: conditionOf(&j.row)})
-	}
-	errs := c.remote().Delete(ctx, ds...)
+	errs := c.deleteAll(ctx, jobs)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(jobs) > 0 {
@@ -290,6 +292,60 @@ func (c *Cache) runDeletes(ctx context.Context, jobs []*job, out map[string]outc
 	}
 }
 
+// deleteAll sends the deletions of a batch, after finding out what is at those
+// keys where an earlier write of ours may have arrived.
+func (c *Cache) deleteAll(ctx context.Context, jobs []*job) []error {
+	errs := make([]error, len(jobs))
+	var g errgroup.Group
+	g.SetLimit(max(c.cfg.MaxUploads, 1))
+	for i, j := range jobs {
+		if j.row.Nonce != "" || j.row.Known == journal.KnownNot || j.drop.ID != "" {
+			g.Go(func() error {
+				errs[i] = c.lookBeforeDelete(ctx, j)
+				return nil
+			})
+		}
+	}
+	_ = g.Wait() // the errors are in errs
+	ds := make([]s3backend.Deletion, 0, len(jobs))
+	at := make([]int, 0, len(jobs))
+	for i, j := range jobs {
+		if errs[i] == nil && j.row.Known == journal.KnownThere && j.row.Want == journal.WantAbsent {
+			ds, at = append(ds, s3backend.Deletion{Key: j.key, If: conditionOf(&j.row)}), append(at, i)
+		}
+	}
+	if len(ds) > 0 {
+		for k, err := range c.remote().Delete(ctx, ds...) {
+			errs[at[k]] = err
+		}
+	}
+	return errs
+}
+
+// lookBeforeDelete finds out which object of ours, if any, is to be deleted.
+func (c *Cache) lookBeforeDelete(ctx context.Context, j *job) error {
+	if err := c.abandon(ctx, j); err != nil {
+		return err
+	}
+	if j.row.Nonce != "" {
+		if err := c.sweepUploads(ctx, j.key); err != nil {
+			return err
+		}
+	}
+	o, err := c.remote().Head(ctx, j.key)
+	switch {
+	case s3backend.KindOf(err) == s3backend.NotFound:
+		j.row.Known = journal.KnownAbsent
+	case err != nil:
+		return err
+	case ownWrite(j.row.Nonce, o), j.row.Known == journal.KnownNot:
+		setKnown(&j.row, baseOf(o))
+	case j.row.Known == journal.KnownAbsent:
+		return &s3backend.Error{Op: "delete", Key: j.key, Kind: s3backend.Changed}
+	}
+	return nil
+}
+
 func (ch *change) deleted(j *job, cause error) (outcome, error) {
 	r, found, err := ch.Row(j.key)
 	if err != nil || !found {
@@ -300,8 +356,12 @@ func (ch *change) deleted(j *job, cause error) (outcome, error) {
 	switch {
 	case cause == nil || kind == s3backend.NotFound:
 		setKnown(r, journal.Base{})
+		if j.row.Want != journal.WantAbsent { // nothing was deleted, only looked at
+			r.Known, r.ETag, r.Version = j.row.Known, j.row.ETag, j.row.Version
+		}
+		r.Nonce = ""
 		r.Attempts, r.NotBefore, r.Error, r.Kind = 0, 0, "", 0
-		return outcome{settled: r.Want == journal.WantAbsent, due: time.Unix(0, r.Due)}, ch.putRow(j.key, r)
+		return outcome{settled: r.Want != journal.WantInode, due: time.Unix(0, r.Due)}, ch.putRow(j.key, r)
 	case kind == s3backend.Changed && r.Want == journal.WantAbsent:
 		ch.c.cfg.Log.Warn("cache: deleted here, changed in the bucket: the bucket's version stays", "key", j.key)
 		return outcome{settled: true}, errors.Join(ch.relist(j.key), ch.dropRow(j.key))
@@ -332,7 +392,8 @@ func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
 	out := outcome{due: time.Now()}
 	lost := errors.Is(err, ErrStale) || errors.Is(err, ErrNoSpace) && j.f.orphan.Load()
 	if err != nil && !lost {
-		out = outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), offline: s3backend.KindOf(err) == s3backend.Offline}
+		kind := s3backend.KindOf(err)
+		out = outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), offline: kind == s3backend.Offline, refused: refusal(kind)}
 	} else if err = c.update("localized", func(ch *change) error { return ch.localized(j) }); err != nil {
 		out = outcome{due: time.Now().Add(retryFirst), failure: oneLine(err)}
 	}

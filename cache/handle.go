@@ -226,7 +226,7 @@ func (c *Cache) saveLocked(f *file, synced bool) error {
 	if !f.unsaved || !f.noted || f.orphan.Load() {
 		if synced {
 			f.lastSync = time.Now()
-			return f.writeSidecar(nil, synced)
+			return f.writeSidecar(nil)
 		}
 		return nil
 	}
@@ -260,11 +260,10 @@ func (c *Cache) saveLocked(f *file, synced bool) error {
 	}
 	f.unsaved = false
 	if !synced {
-		c.sidecarStale(f.ino) // most files reach the bucket before the next sync
-		return nil
+		return f.logSidecar(rec)
 	}
 	f.lastSync = time.Now()
-	return f.writeSidecar(rec, synced)
+	return f.writeSidecar(rec)
 }
 
 // conditionOf returns what must hold at a key for a request to be right.

@@ -169,28 +169,67 @@ func (f *file) modified() {
 }
 
 func (h *Handle) truncate(ctx context.Context, size int64) error {
-	if err := h.f.change(ctx, 0, func(f *file) error { return f.resize(size) }); err != nil {
+	f := h.f
+	f.mu.RLock()
+	shrinks := size < f.size
+	f.mu.RUnlock()
+	var err error
+	if shrinks {
+		err = f.c.shrink(f, size)
+	} else {
+		err = f.change(ctx, 0, func(f *file) error { return f.grow(size) })
+	}
+	if err == nil {
+		h.dirtied.Store(true)
+	}
+	return err
+}
+
+// shrink cuts a file. The journal knows the new size before the bytes go: what
+// was acknowledged is never half there.
+func (c *Cache) shrink(f *file, size int64) error {
+	if err := c.noteChange(f); err != nil {
 		return err
 	}
-	h.dirtied.Store(true)
+	c.mu.Lock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.thaw() // the tail being sent may be long: send again instead of saving it
+	present, dirty := f.ext.Present.Clone(), f.ext.Dirty.Clone()
+	f.ext.Present.Truncate(size)
+	f.ext.Dirty.Truncate(size)
+	err := c.update("shrunk", func(ch *change) error {
+		rec, found, err := ch.Inode(f.ino)
+		if err != nil || !found {
+			return errors.Join(err, ErrStale)
+		}
+		rec.Size = size
+		return errors.Join(ch.dirty(f.ino, rec, journal.ChangedData), ch.PutExtents(f.ino, f.extents()))
+	})
+	c.mu.Unlock()
+	if err != nil {
+		f.ext.Present, f.ext.Dirty = present, dirty
+		return err
+	}
+	f.noted, f.size = true, size
+	f.modified()
+	if err := f.fd.Truncate(size); err != nil {
+		return fmt.Errorf("cache disk: %w", err)
+	}
+	f.account()
 	return nil
 }
 
-// resize sets the size; bytes behind the old end are a hole.
-func (f *file) resize(size int64) error {
-	if size < f.size {
-		f.thaw() // the tail being sent may be long: send again instead of saving it
+// grow sets a larger size; the bytes behind the old end are a hole.
+func (f *file) grow(size int64) error {
+	if size == f.size {
+		return nil
 	}
 	if err := f.fd.Truncate(size); err != nil {
 		return fmt.Errorf("cache disk: %w", err)
 	}
-	if size < f.size {
-		f.ext.Present.Truncate(size)
-		f.ext.Dirty.Truncate(size)
-	} else {
-		f.ext.Present.Add(f.size, size-f.size)
-		f.ext.Dirty.Add(f.size, size-f.size)
-	}
+	f.ext.Present.Add(f.size, size-f.size)
+	f.ext.Dirty.Add(f.size, size-f.size)
 	f.size = size
 	f.modified()
 	return nil
@@ -230,7 +269,7 @@ func (f *file) allocate(off, n int64, m AllocateMode) error {
 	}
 	if m == AllocateGrow {
 		if off+n > f.size {
-			return f.resize(off + n)
+			return f.grow(off + n)
 		}
 		return nil
 	}

@@ -37,25 +37,35 @@ func (c *Cache) ensureAttrs(ctx context.Context, ino Ino, rec *journal.Inode) er
 	if c.quiet() {
 		return nil
 	}
+	began, done := c.listings.ask()
+	defer done()
 	o, err := c.remote().Head(ctx, key)
 	c.note(err)
 	switch {
 	case err == nil:
-		c.fresh.saw(ino, time.Now())
-		return c.learn(ino, o)
+		c.fresh.saw(ino, began)
+		return c.learn(ino, o, seenAt{rec.Base.ETag, began})
 	case s3backend.KindOf(err) == s3backend.NotFound && rec.Kind == Dir:
 		return c.learnPlain(ino)
 	case s3backend.KindOf(err) == s3backend.NotFound:
-		return c.vanished(ino)
+		return c.vanished(ino, seenAt{rec.Base.ETag, began})
 	case c.serveStale(err):
 		return nil
 	}
 	return fmt.Errorf("attributes: %w", err)
 }
 
-// learn applies what a HEAD, PUT or GET said of an inode's object; another
-// version than the inode's ends the lineage.
-func (c *Cache) learn(ino Ino, o s3backend.Object) error {
+// A seenAt says when a question about an inode's object was asked, and which
+// version was believed to be there. If another is believed when the answer
+// comes, the answer is too old to mean anything.
+type seenAt struct {
+	etag s3backend.ETag
+	when time.Time
+}
+
+// learn applies what a HEAD said of an inode's object; another version than
+// the inode's ends the lineage.
+func (c *Cache) learn(ino Ino, o s3backend.Object, seen seenAt) error {
 	target, err := c.linkTarget(o)
 	if err != nil {
 		return err
@@ -64,11 +74,11 @@ func (c *Cache) learn(ino Ino, o s3backend.Object) error {
 	defer c.mu.Unlock()
 	return c.update("learnt", func(ch *change) error {
 		rec, found, err := ch.Inode(ino)
-		if err != nil || !found {
+		if err != nil || !found || rec.Base.ETag != seen.etag {
 			return err
 		}
 		if rec.Kind != Dir && rec.Base.ETag != o.ETag {
-			return ch.remoteChanged(ino, rec, o)
+			return ch.remoteChanged(ino, rec, o, seen)
 		}
 		if rec.AttrsKnown || c.cfg.Attrs != AttrsExact || rec.State != journal.Clean && rec.State != journal.Armed {
 			return nil
@@ -125,12 +135,12 @@ func (c *Cache) learnPlain(ino Ino) error {
 // remoteChanged ends the lineage of an inode whose object was replaced: its
 // name gets a new one. A file changed here is left to its flush, whose
 // condition will not hold.
-func (ch *change) remoteChanged(ino Ino, rec *journal.Inode, o s3backend.Object) error {
+func (ch *change) remoteChanged(ino Ino, rec *journal.Inode, o s3backend.Object, seen seenAt) error {
 	key, err := ch.keyOf(rec)
 	if err != nil || key != o.Key {
 		return err
 	}
-	if local, err := ch.local(key, rec, time.Now()); err != nil || local {
+	if local, err := ch.local(key, rec, seen.when); err != nil || local {
 		return err
 	}
 	dir, name := rec.Parent, rec.Name
@@ -144,29 +154,30 @@ func (ch *change) remoteChanged(ino Ino, rec *journal.Inode, o s3backend.Object)
 }
 
 // vanished takes away the name of an inode whose object is gone.
-func (c *Cache) vanished(ino Ino) error {
+func (c *Cache) vanished(ino Ino, seen seenAt) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	gone := false
 	err := c.update("swept", func(ch *change) error {
 		rec, found, err := ch.Inode(ino)
-		if err != nil || !found || rec.Parent == 0 {
+		if err != nil || !found || rec.Parent == 0 || rec.Base.ETag != seen.etag {
 			return err
 		}
 		key, err := ch.keyOf(rec)
 		if err != nil {
 			return err
 		}
-		if local, err := ch.local(key, rec, time.Now()); err != nil || local {
+		if local, err := ch.local(key, rec, seen.when); err != nil || local {
 			return err
 		}
-		dir, name := rec.Parent, rec.Name
-		c.kernel.EntryGone(dir, name)
+		gone = true
+		c.kernel.EntryGone(rec.Parent, rec.Name)
 		return ch.orphan(ino, rec, remoteChanged)
 	})
-	if err != nil {
-		return err
+	if err == nil && gone {
+		return ErrNotExist
 	}
-	return ErrNotExist
+	return err
 }
 
 // learnAll asks for the attributes of many inodes in parallel.
@@ -208,7 +219,8 @@ func (c *Cache) revalidate(ctx context.Context, ino Ino, rec *journal.Inode, who
 	if err != nil || local || fresher(c.cfg.AttrTTL, l.Begun, c.fresh.seen(ino)) {
 		return err
 	}
-	began := time.Now()
+	began, done := c.listings.ask()
+	defer done()
 	o, err := c.remote().Head(ctx, rec.At)
 	c.note(err)
 	switch {
@@ -216,12 +228,9 @@ func (c *Cache) revalidate(ctx context.Context, ino Ino, rec *journal.Inode, who
 		c.fresh.saw(ino, began)
 		return nil
 	case err == nil:
-		if err := c.learn(ino, o); err != nil {
-			return err
-		}
-		return ErrStale
+		return c.superseded(ino, o, seenAt{rec.Base.ETag, began})
 	case s3backend.KindOf(err) == s3backend.NotFound:
-		return c.vanished(ino)
+		return c.vanished(ino, seenAt{rec.Base.ETag, began})
 	case c.serveStale(err):
 		return nil
 	}
@@ -258,4 +267,17 @@ func (c *Cache) learnBeforeEdit(ctx context.Context, rec *journal.Inode) error {
 		rec.Mtime, rec.Ctime = shown.Mtime, shown.Ctime
 	}
 	return nil
+}
+
+// superseded is learn for an object that is not the inode's; ErrStale if its
+// name means another inode now.
+func (c *Cache) superseded(ino Ino, o s3backend.Object, seen seenAt) error {
+	if err := c.learn(ino, o, seen); err != nil {
+		return err
+	}
+	rec, err := c.record(ino)
+	if err == nil && (rec.State == journal.Orphan || rec.Parent == 0) {
+		err = ErrStale
+	}
+	return err
 }

@@ -17,6 +17,7 @@ const mergeBatch = 500
 type listings struct {
 	mu      sync.Mutex
 	running map[Ino]*listing
+	asking  int // listings, probes and HEADs under way
 	// settled holds keys that were settled while a listing ran, and when:
 	// a listing that began earlier may show them as they were before.
 	settled map[string]time.Time
@@ -39,7 +40,7 @@ type listing struct {
 func (l *listings) noteSettled(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.running) == 0 {
+	if l.asking == 0 {
 		return
 	}
 	if l.settled == nil {
@@ -67,14 +68,32 @@ func (l *listings) join(dir Ino, prefix string, chunks []string) (ls *listing, m
 	ls = &listing{dir: dir, prefix: prefix, chunks: chunks, begun: time.Now(), done: make(chan struct{}), seed: maphash.MakeSeed(),
 		seen: map[uint64]struct{}{}}
 	l.running[dir] = ls
+	l.asking++
 	return ls, true
+}
+
+// ask begins a question about single names, whose answer may be older than
+// what happens here meanwhile; done ends it.
+func (l *listings) ask() (began time.Time, done func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asking++
+	return time.Now(), l.answered
+}
+
+func (l *listings) answered() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.asking--; l.asking == 0 {
+		l.settled = nil
+	}
 }
 
 func (l *listings) leave(ls *listing) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.running, ls.dir)
-	if len(l.running) == 0 {
+	if l.asking--; l.asking == 0 {
 		l.settled = nil
 	}
 	close(ls.done)

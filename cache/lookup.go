@@ -165,7 +165,8 @@ func (c *Cache) ask(ctx context.Context, parent Ino, name string, v verdict) err
 
 // probeName asks for one name alone: the object, and anything below it.
 func (c *Cache) probeName(ctx context.Context, parent Ino, name string, v verdict) error {
-	began := time.Now()
+	began, done := c.listings.ask()
+	defer done()
 	prefix, chunks, err := c.prefixOf(parent)
 	if err != nil {
 		return err
@@ -209,9 +210,11 @@ func (c *Cache) probed(ls *listing, name string, there bool, o s3backend.Object)
 	switch {
 	case v.ino != 0 && there:
 		c.fresh.saw(v.ino, ls.begun)
-		if o.ETag != "" {
-			return c.learn(v.ino, o)
+		rec, err := c.record(v.ino)
+		if err != nil || o.ETag == "" {
+			return err
 		}
+		return c.learn(v.ino, o, seenAt{rec.Base.ETag, ls.begun})
 	case v.ino == 0:
 		c.fresh.sawAbsent(dirName{ls.dir, name}, ls.begun)
 	default:

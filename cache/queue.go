@@ -46,6 +46,7 @@ type item struct {
 	again   bool // told of while running
 	urgent  bool
 	refused bool
+	after   string // blocked until the row of this key has settled
 	failure string
 	next    time.Time
 }
@@ -163,6 +164,7 @@ func (q *queue) apply(key string, p poke) {
 }
 
 func (q *queue) schedule(it *item, at time.Time) {
+	it.after = ""
 	if it.urgent && !it.refused {
 		at = time.Time{}
 	}
@@ -193,7 +195,8 @@ func (q *queue) unblock(key string) {
 	keys := q.blocked[key]
 	delete(q.blocked, key)
 	for _, k := range keys {
-		if it := q.items[k]; it != nil && !it.running {
+		if it := q.items[k]; it != nil && !it.running && it.after == key {
+			it.after = ""
 			q.schedule(it, time.Time{})
 		}
 	}
@@ -302,9 +305,7 @@ func (q *queue) reschedule(it *item, o outcome) {
 	}
 	if o.refused {
 		it.urgent = false
-		for w := range q.waiters {
-			q.leave(w, it.key, o.failure)
-		}
+		q.giveUp(it, o.failure, 0)
 	}
 	urgent := it.urgent
 	if o.failure != "" {
@@ -314,6 +315,37 @@ func (q *queue) reschedule(it *item, o outcome) {
 	it.urgent = urgent
 }
 
+// giveUp tells those who wait for a key that S3 refuses, or for one that waits
+// for it.
+func (q *queue) giveUp(it *item, failure string, depth int) {
+	for w := range q.waiters {
+		q.leave(w, it.key, failure)
+	}
+	if depth > len(q.items) {
+		return
+	}
+	for _, k := range q.blocked[it.key] {
+		if other := q.items[k]; other != nil && other.after == it.key {
+			other.urgent = false
+			q.giveUp(other, failure, depth+1)
+		}
+	}
+}
+
+// stuck reports whether nothing can become of a key until a person acts.
+func (q *queue) stuck(it *item) bool {
+	for range len(q.items) {
+		if it == nil || it.refused {
+			return it != nil
+		}
+		if it.after == "" {
+			return false
+		}
+		it = q.items[it.after]
+	}
+	return false
+}
+
 // block parks a key until the row of another has settled, and hurries that.
 func (q *queue) block(it *item, after string) {
 	other := q.items[after]
@@ -321,7 +353,12 @@ func (q *queue) block(it *item, after string) {
 		q.schedule(it, time.Time{})
 		return
 	}
+	it.after = after
 	q.blocked[after] = append(q.blocked[after], it.key)
+	if q.stuck(other) && !other.urgent {
+		q.giveUp(it, other.failure, 0)
+		return
+	}
 	q.hurry(other)
 }
 
@@ -332,6 +369,8 @@ func (q *queue) hurry(it *item) {
 	it.urgent = true
 	if it.index >= 0 {
 		q.schedule(it, time.Time{})
+	} else if other := q.items[it.after]; it.after != "" && other != nil {
+		q.hurry(other)
 	}
 }
 
@@ -358,7 +397,7 @@ func (q *queue) publish() {
 	}
 	for _, it := range q.items {
 		s.bytes += it.size
-		if it.refused {
+		if q.stuck(it) {
 			s.refused++
 		}
 		if it.failure != "" {
@@ -386,7 +425,9 @@ func (q *queue) waitFor(keys []string) *waiter {
 			w.keys[key] = struct{}{}
 			it.refused = false
 			it.urgent = false
-			q.hurry(it)
+		}
+		for key := range w.keys {
+			q.hurry(q.items[key])
 		}
 		if len(w.keys) == 0 {
 			close(w.done)

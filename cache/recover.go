@@ -91,9 +91,6 @@ func (ch *change) recoverRow(key string, start journal.Start) error {
 	if err != nil || !found {
 		return err
 	}
-	if r.Progress == journal.Running && r.Want != journal.WantInode {
-		r.Known = journal.KnownNot // the deletion may have been done
-	}
 	r.Progress, r.NotBefore = journal.Waiting, 0
 	r.Due = min(r.Due, ch.now+int64(ch.c.cfg.WriteBack))
 	if r.Holder != 0 {
@@ -152,6 +149,8 @@ func (ch *change) recoverFile(ino Ino, rec *journal.Inode, start journal.Start) 
 		e.Present = extent.New(extent.Range{Off: 0, Len: rec.Size})
 		e.Dirty = e.Present.Clone()
 	default:
+		e.Present.Truncate(size)
+		e.Dirty.Truncate(size)
 		ch.recoverPartial(rec, e, size)
 		if !start.SameBoot && !e.Synced {
 			// Clean bytes that were never synced may be zeros now.
@@ -159,6 +158,11 @@ func (ch *change) recoverFile(ino Ino, rec *journal.Inode, start journal.Start) 
 		}
 	}
 	e.Touched = extent.Set{}
+	if err == nil && size > rec.Size { // bytes behind the end must not show in a hole later
+		if err := os.Truncate(ch.c.dataPath(ino), rec.Size); err != nil {
+			return err
+		}
+	}
 	return errors.Join(ch.PutInode(ino, rec), ch.PutExtents(ino, e))
 }
 

@@ -8,6 +8,10 @@ import (
 	"github.com/moorfs/moorfs/cache/names"
 )
 
+// otherInode stands for a generation in a row whose nonces are of writes for
+// another inode than the row's.
+const otherInode = ^uint64(0)
+
 // maxKey is S3's limit for a key, in bytes.
 const maxKey = 1024
 
@@ -20,6 +24,7 @@ type change struct {
 	poke map[string]poke
 	gone []Ino   // data files to remove
 	used []*file // to be closed if nobody uses them after all
+	reap []Ino   // vanished directories with names below them
 }
 
 type poke struct {
@@ -46,6 +51,9 @@ func (c *Cache) update(name string, fn func(ch *change) error) error {
 	}
 	for _, ino := range ch.gone {
 		c.removeData(ino)
+	}
+	for _, ino := range ch.reap {
+		c.queueReap(ino)
 	}
 	return nil
 }
@@ -82,14 +90,24 @@ func (ch *change) row(key string) (*journal.Row, error) {
 
 // putRow stores the row, or drops it when what is wanted is known to be so.
 func (ch *change) putRow(key string, r *journal.Row) error {
-	settled := r.Holder == 0 && r.Progress != journal.Running &&
-		(r.Want == journal.WantNothing || r.Want == journal.WantAbsent && r.Known == journal.KnownAbsent)
-	if settled {
-		ch.poke[key] = poke{settled: true}
-		return ch.DeleteRow(key)
+	if settled, err := ch.isSettled(key, r); err != nil {
+		return err
+	} else if settled {
+		return ch.dropRow(key)
 	}
 	ch.poke[key] = poke{due: max(r.Due, r.NotBefore), deletes: r.Want == journal.WantAbsent, refused: r.Progress == journal.Refusing}
 	return ch.PutRow(key, r)
+}
+
+// isSettled reports whether nothing is left to do at a key: no object is
+// wanted, none is there, and no write of ours may still become one.
+func (ch *change) isSettled(key string, r *journal.Row) (bool, error) {
+	if r.Holder != 0 || r.Progress == journal.Running || r.Nonce != "" ||
+		r.Want == journal.WantInode || r.Want == journal.WantAbsent && r.Known != journal.KnownAbsent {
+		return false, nil
+	}
+	_, _, uploading, err := ch.Upload(key)
+	return !uploading, err
 }
 
 // dropRow removes a row whose key is as wanted.
@@ -108,6 +126,9 @@ func (ch *change) wantInode(key string, ino Ino, rec *journal.Inode, known journ
 	if !found {
 		r = &journal.Row{}
 		setKnown(r, known)
+	}
+	if r.Ino != ino && r.Nonce != "" {
+		r.NonceGen = otherInode
 	}
 	r.Want, r.Ino = journal.WantInode, ino
 	ch.arm(r)

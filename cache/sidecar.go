@@ -17,30 +17,44 @@ import (
 const sidecarSuffix = ".meta"
 
 // A sidecar says, beside a data file that is not clean, all that is needed to
-// queue it again without the journal. It is written by fsync, and for files
-// that were only closed by the sync that follows within syncInterval. It is
-// JSON, for people in need too.
+// queue it again without the journal. It is written by fsync; a file that was
+// only closed has a line in the log (sidecarlog.go) until the next sync gives
+// it one. It is JSON, for people in need too.
 type sidecar struct {
 	Ino    Ino
 	Prefix string // of the directory, as a key
 	Inode  journal.Inode
 	Dirty  []extent.Range
+	Clean  bool // in the log: what was said before no longer holds
 }
 
-// writeSidecar brings a dirty file's sidecar up to date; rec nil: as the
-// journal has it. The caller holds c.mu and f.mu.
-func (f *file) writeSidecar(rec *journal.Inode, durable bool) error {
-	var s sidecar
-	err := f.c.view(func(tx *journal.Tx) error {
-		var err error
-		s, err = f.c.sidecarOf(tx, f.ino, rec)
-		return err
-	})
+// writeSidecar writes a dirty file's sidecar, durably; logSidecar only says it
+// in the log. rec nil: as the journal has it. The caller holds c.mu and f.mu.
+func (f *file) writeSidecar(rec *journal.Inode) error {
+	s, err := f.sidecar(rec)
 	if err != nil || s.Ino == 0 {
 		return err
 	}
+	f.c.staleSidecars.Delete(f.ino)
+	return f.c.storeSidecar(s, true)
+}
+
+func (f *file) logSidecar(rec *journal.Inode) error {
+	s, err := f.sidecar(rec)
+	if err != nil || s.Ino == 0 {
+		return err
+	}
+	f.c.sidecarStale(f.ino)
+	return f.c.sidecarLog.add(s)
+}
+
+func (f *file) sidecar(rec *journal.Inode) (s sidecar, err error) {
+	err = f.c.view(func(tx *journal.Tx) error {
+		s, err = f.c.sidecarOf(tx, f.ino, rec)
+		return err
+	})
 	s.Dirty = f.extents().Dirty.Ranges()
-	return f.c.storeSidecar(s, durable)
+	return s, err
 }
 
 func (c *Cache) sidecarOf(tx *journal.Tx, ino Ino, rec *journal.Inode) (s sidecar, err error) {
@@ -95,9 +109,14 @@ func (c *Cache) storeSidecar(s sidecar, durable bool) error {
 // sidecarStale has a dirty file's sidecar written by the next sync.
 func (c *Cache) sidecarStale(ino Ino) { c.staleSidecars.Store(ino, struct{}{}) }
 
+// removeSidecar forgets what was said of an inode that is clean or gone.
 func (c *Cache) removeSidecar(ino Ino) {
 	c.staleSidecars.Delete(ino)
-	if err := os.Remove(c.dataPath(ino) + sidecarSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := os.Remove(c.dataPath(ino) + sidecarSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err = errors.Join(err, c.sidecarLog.add(sidecar{Ino: ino, Clean: true})); err != nil {
 		c.cfg.Log.Error("cache: cannot remove a sidecar", "error", err)
 	}
 }
@@ -105,6 +124,10 @@ func (c *Cache) removeSidecar(ino Ino) {
 // refreshSidecars writes the sidecars of files that changed since theirs were
 // written, or that have none yet.
 func (c *Cache) refreshSidecars() error {
+	old, err := c.sidecarLog.turn()
+	if err != nil {
+		return err
+	}
 	var errs []error
 	c.staleSidecars.Range(func(key, _ any) bool {
 		ino := key.(Ino)
@@ -112,7 +135,10 @@ func (c *Cache) refreshSidecars() error {
 		errs = append(errs, c.refreshSidecar(ino))
 		return true
 	})
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return old.drop()
 }
 
 func (c *Cache) refreshSidecar(ino Ino) error {
@@ -135,8 +161,19 @@ func (c *Cache) refreshSidecar(ino Ino) error {
 	return c.storeSidecar(s, false)
 }
 
-// readSidecars calls fn for every readable sidecar of the cache.
+// readSidecars calls fn for what the sidecars and the log say of every inode.
 func (c *Cache) readSidecars(fn func(sidecar) error) error {
+	logged, err := c.sidecarLog.read()
+	if err != nil {
+		return err
+	}
+	for _, s := range logged {
+		if !s.Clean {
+			if err := fn(s); err != nil {
+				return err
+			}
+		}
+	}
 	return c.walkData(func(ino Ino, path string) error {
 		if !strings.HasSuffix(path, sidecarSuffix) {
 			return nil
@@ -148,6 +185,9 @@ func (c *Cache) readSidecars(fn func(sidecar) error) error {
 		var s sidecar
 		if err := json.Unmarshal(b, &s); err != nil || s.Ino != ino {
 			c.cfg.Log.Error("cache: unreadable sidecar; its data file is kept", "file", path, "error", err)
+			return nil
+		}
+		if _, newer := logged[ino]; newer {
 			return nil
 		}
 		return fn(s)

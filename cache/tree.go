@@ -57,6 +57,11 @@ func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, open b
 		return attrOf(ino, rec), nil, nil
 	}
 	h, err := c.openLocked(ino, rec, OpenMode{Write: true})
+	if err == nil {
+		h.f.mu.Lock()
+		h.f.noted = true // "created" said it
+		h.f.mu.Unlock()
+	}
 	return attrOf(ino, rec), h, err
 }
 
@@ -71,6 +76,9 @@ func (ch *change) create(parent Ino, name string, ino Ino, n New) (*journal.Inod
 	}
 	if dir.Kind != Dir {
 		return nil, ErrNotDir
+	}
+	if err := ch.attached(parent); err != nil {
+		return nil, err
 	}
 	if _, found, err := ch.Dirent(parent, name); err != nil || found {
 		return nil, errors.Join(err, ErrExist)
@@ -280,6 +288,11 @@ func (ch *change) keepDir(ino Ino, dir *journal.Inode, key string) error {
 
 // dirty records a change of rec and queues it; it stores rec.
 func (ch *change) dirty(ino Ino, rec *journal.Inode, what journal.Change) error {
+	if rec.State != journal.Orphan {
+		if err := ch.attached(ino); err != nil {
+			return err
+		}
+	}
 	if err := setState(rec, changed); err != nil {
 		return err
 	}
@@ -315,11 +328,30 @@ func (ch *change) orphan(ino Ino, rec *journal.Inode, e event) error {
 	}
 	if rec.Kind == Dir {
 		if full, err := ch.HasDirents(ino); err != nil || full {
-			ch.c.queueReap(ino)
+			ch.reap = append(ch.reap, ino)
 			return errors.Join(err, ch.PutInode(ino, rec), ch.PutOrphan(ino))
 		}
 	}
 	return ch.erase(ino)
+}
+
+// attached refuses a change in a tree that vanished from the bucket and is
+// being removed here piece by piece.
+func (ch *change) attached(ino Ino) error {
+	if ch.c.reaping.Load() == 0 {
+		return nil
+	}
+	for ino != Root {
+		rec, found, err := ch.Inode(ino)
+		if err != nil {
+			return err
+		}
+		if !found || rec.Parent == 0 {
+			return ErrStale
+		}
+		ino = rec.Parent
+	}
+	return nil
 }
 
 // erase removes all records of an inode; its data file follows the commit.

@@ -147,7 +147,7 @@ type Row struct {
 	Progress  Progress
 	Holder    Ino    // this other inode's only content lies at the key: neither overwrite nor delete
 	After     string // a key whose row must be gone first
-	Nonce     string // of the write in flight, journalled before it is sent
+	Nonce     string // of writes whose outcome is not known, journalled before they are sent; the newest first, spaces between
 	NonceGen  uint64 // Inode.Generation that it carries
 	Attempts  uint32
 	NotBefore int64  // ns since 1970; retry no earlier

@@ -170,3 +170,16 @@ func (f *Faults) Abort(ctx context.Context, key string, u s3backend.Upload) erro
 	}
 	return v.err
 }
+
+// Uploads is the Remote's, with faults.
+func (f *Faults) Uploads(ctx context.Context, prefix string) ([]s3backend.PendingUpload, error) {
+	v := f.judge(ctx, "uploads", prefix)
+	if v.err != nil && v.when != After {
+		return nil, v.err
+	}
+	pending, err := f.remote.Uploads(ctx, prefix)
+	if err != nil {
+		return nil, err
+	}
+	return pending, v.err
+}

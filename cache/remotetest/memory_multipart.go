@@ -176,3 +176,21 @@ func (m *Memory) PendingUploads(ctx context.Context, prefix string) ([]string, e
 	slices.Sort(keys)
 	return keys, nil
 }
+
+// Uploads returns the uploads under prefix that are neither complete nor
+// aborted.
+func (m *Memory) Uploads(ctx context.Context, prefix string) ([]s3backend.PendingUpload, error) {
+	if err := ended(ctx, "list uploads", prefix); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counts["uploads"]++
+	var all []s3backend.PendingUpload
+	for id, u := range m.uploads {
+		if strings.HasPrefix(u.key, prefix) {
+			all = append(all, s3backend.PendingUpload{Key: u.key, ID: id})
+		}
+	}
+	return all, nil
+}

@@ -18,6 +18,7 @@ type Remote interface {
 	Copy(ctx context.Context, c s3backend.Copy) (s3backend.Object, error)
 	Delete(ctx context.Context, ds ...s3backend.Deletion) []error
 	Abort(ctx context.Context, key string, u s3backend.Upload) error
+	Uploads(ctx context.Context, prefix string) ([]s3backend.PendingUpload, error)
 }
 
 var (

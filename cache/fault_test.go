@@ -1,0 +1,273 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/cache/remotetest"
+	"github.com/moorfs/moorfs/s3backend"
+)
+
+// newFaulty is newBench with a bucket whose calls can be made to fail.
+func newFaulty(t testing.TB, edit ...func(*Config)) (*bench, *remotetest.Faults) {
+	t.Helper()
+	var faults *remotetest.Faults
+	b := newBench(t, append([]func(*Config){func(c *Config) {
+		faults = remotetest.NewFaults(c.Remote)
+		c.Remote = faults
+	}}, edit...)...)
+	return b, faults
+}
+
+// drainSoon drains with a limit far below the time after which a stalled drain
+// gives up by itself.
+func (b *bench) drainSoon() error {
+	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	defer cancel()
+	return b.Drain(ctx, nil)
+}
+
+// attempt brings one key to the bucket and returns when that has failed.
+func (b *bench) attempt(key string) {
+	b.t.Helper()
+	b.queue.waitFor([]string{key})
+	b.until("the first attempt at "+key, func() bool {
+		r, found := b.row(key)
+		return found && r.Attempts > 0
+	})
+}
+
+// row returns the row of a key.
+func (b *bench) row(key string) (r *journal.Row, found bool) {
+	b.t.Helper()
+	b.ok(b.view(func(tx *journal.Tx) (err error) {
+		r, found, err = tx.Row(key)
+		return err
+	}))
+	return r, found
+}
+
+// until waits for a condition.
+func (b *bench) until(what string, holds func() bool) {
+	b.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !holds(); {
+		if time.Now().After(end) {
+			b.t.Fatalf("%s did not come", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// noConflicts fails if a write of ours was taken for somebody else's.
+func (b *bench) noConflicts() {
+	b.t.Helper()
+	if s := b.Status(); len(s.Conflicts) > 0 {
+		b.t.Fatalf("conflicts with ourselves: %+v", s.Conflicts)
+	}
+}
+
+// A put whose reply was lost must not hide what was written after it.
+func TestWriteAfterALostReplyIsSent(t *testing.T) {
+	t.Parallel()
+	for _, existing := range []bool{false, true} {
+		t.Run(fmt.Sprintf("existing %v", existing), func(t *testing.T) {
+			t.Parallel()
+			b, faults := newFaulty(t)
+			if existing {
+				b.mem.Set("p/f", []byte("before"), nil)
+			}
+			b.write(Root, "f", []byte("first content"))
+			faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Offline, When: remotetest.After})
+			b.attempt("p/f")
+			b.write(Root, "f", []byte("second"))
+			b.ok(b.drainSoon())
+			b.noConflicts()
+			b.bucket(map[string]string{"p/f": "second"})
+		})
+	}
+}
+
+// An upload in parts goes on only with parts of the content that it is for.
+func TestResumedUploadIsOneContent(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	one, two := randomBytes(12<<20, 1), randomBytes(12<<20, 2)
+	b.write(Root, "f", one)
+	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Offline, When: remotetest.Midway})
+	b.attempt("p/f")
+	h, err := b.Cache.Open(t.Context(), b.lookup("f"), OpenMode{Write: true})
+	b.ok(err)
+	b.put(h, two, 0)
+	b.ok(h.Flush(t.Context()))
+	h.Release()
+	b.ok(b.drainSoon())
+	b.noConflicts()
+	b.bucket(map[string]string{"p/f": string(two)})
+}
+
+// The save of an editor after one whose reply was lost: another inode at the
+// same key is another content.
+func TestRenameOverALostReplyIsSent(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	save := func(data string) {
+		b.write(Root, "tmp", []byte(data))
+		b.ok(b.Rename(t.Context(), Rename{OldParent: Root, OldName: "tmp", NewParent: Root, NewName: "f"}))
+	}
+	save("first save")
+	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Offline, When: remotetest.After})
+	b.attempt("p/f")
+	save("second")
+	b.ok(b.drainSoon())
+	b.noConflicts()
+	b.bucket(map[string]string{"p/f": "second"})
+	if got := b.read(Root, "f"); string(got) != "second" {
+		t.Errorf("reads %q", got)
+	}
+}
+
+// A file that is unlinked or renamed before the outcome of its put is known
+// does not come back.
+func TestUnlinkAfterALostReply(t *testing.T) {
+	t.Parallel()
+	for _, existing := range []bool{false, true} {
+		for _, away := range []string{"unlink", "rename", "create"} {
+			t.Run(fmt.Sprintf("existing %v, %s", existing, away), func(t *testing.T) {
+				t.Parallel()
+				unlinkAfterALostReply(t, existing, away)
+			})
+		}
+	}
+}
+
+func unlinkAfterALostReply(t *testing.T, existing bool, away string) {
+	b, faults := newFaulty(t)
+	want := map[string]string{}
+	if existing {
+		b.mem.Set("p/f", []byte("before"), nil)
+	}
+	b.write(Root, "f", []byte("content"))
+	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Offline, When: remotetest.After})
+	b.attempt("p/f")
+	if away == "rename" {
+		b.ok(b.Rename(t.Context(), Rename{OldParent: Root, OldName: "f", NewParent: Root, NewName: "g"}))
+		want["p/g"] = "content"
+	} else {
+		b.ok(b.Unlink(t.Context(), Root, "f"))
+	}
+	if away == "create" {
+		b.write(Root, "f", []byte("again"))
+		want["p/f"] = "again"
+	}
+	b.ok(b.drainSoon())
+	b.noConflicts()
+	b.bucket(want)
+}
+
+// An upload in parts of a file that was unlinked is aborted.
+func TestUploadOfAnUnlinkedFileIsAborted(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	b.write(Root, "f", randomBytes(12<<20, 3))
+	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Offline, When: remotetest.Midway})
+	b.attempt("p/f")
+	b.ok(b.Unlink(t.Context(), Root, "f"))
+	b.ok(b.drainSoon())
+	b.bucket(map[string]string{})
+	b.until("the abort", func() bool {
+		left, err := b.mem.PendingUploads(t.Context(), "")
+		b.ok(err)
+		return len(left) == 0
+	})
+}
+
+// A row that waits for one that S3 refuses does not keep a drain waiting.
+func TestDrainEndsWhenTheRestIsRefused(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	b.mem.Set("p/a", []byte("A"), nil)
+	b.ok(b.Rename(t.Context(), Rename{OldParent: Root, OldName: "a", NewParent: Root, NewName: "b"}))
+	faults.Fail(remotetest.Fault{Op: "copy", Kind: s3backend.Denied, Forever: true})
+	began := time.Now()
+	var left *Unfinished
+	if err := b.drainSoon(); !errors.As(err, &left) || time.Since(began) > 8*time.Second {
+		t.Fatalf("after %v: %v", time.Since(began), err)
+	}
+	faults.Heal()
+	b.ok(b.drainSoon())
+	b.bucket(map[string]string{"p/b": "A"})
+}
+
+// What must be fetched before its key may change, and may not be, is refused
+// work like any other.
+func TestDrainEndsWhenAFetchIsRefused(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	b.mem.Set("p/a", []byte("A"), nil)
+	b.mem.Set("p/b", []byte("B"), nil)
+	b.ok(b.Rename(t.Context(), Rename{OldParent: Root, OldName: "a", NewParent: Root, NewName: "b", Exchange: true}))
+	faults.Fail(remotetest.Fault{Op: "get", Kind: s3backend.Denied, Forever: true})
+	began := time.Now()
+	var left *Unfinished
+	if err := b.drainSoon(); !errors.As(err, &left) || time.Since(began) > 8*time.Second {
+		t.Fatalf("after %v: %v", time.Since(began), err)
+	}
+	faults.Heal()
+	b.ok(b.drainSoon())
+	b.bucket(map[string]string{"p/a": "B", "p/b": "A"})
+}
+
+// A local change of a large file that is all here needs no base: not after
+// others deleted it, nor for a copy whose source is gone, nor when parked.
+func TestLargeFileWithoutItsBaseIsSentWhole(t *testing.T) {
+	t.Parallel()
+	data := randomBytes(12<<20, 4)
+	patched := bytes.Clone(data)
+	copy(patched[11<<20:], "patched")
+	patch := func(b *bench) {
+		h, err := b.Cache.Open(t.Context(), b.lookup("f"), OpenMode{Write: true})
+		b.ok(err)
+		b.put(h, []byte("patched"), 11<<20)
+		b.ok(h.Flush(t.Context()))
+		h.Release()
+	}
+	t.Run("deleted", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		b.write(Root, "f", data)
+		b.drain()
+		patch(b)
+		b.mem.Remove("p/f")
+		b.ok(b.drainSoon())
+		b.bucket(map[string]string{"p/f": string(patched)})
+	})
+	t.Run("renamed", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		b.write(Root, "f", data)
+		b.drain()
+		b.ok(b.Rename(t.Context(), Rename{OldParent: Root, OldName: "f", NewParent: Root, NewName: "g"}))
+		b.mem.Remove("p/f")
+		b.ok(b.drainSoon())
+		b.bucket(map[string]string{"p/g": string(data)})
+	})
+	t.Run("parked", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		b.write(Root, "f", data)
+		b.drain()
+		patch(b)
+		b.mem.Set("p/f", []byte("theirs"), nil)
+		b.ok(b.drainSoon())
+		x := b.Status().Conflicts
+		if len(x) != 1 {
+			t.Fatalf("conflicts %+v", x)
+		}
+		b.bucket(map[string]string{"p/f": "theirs", x[0].Parked: string(patched)})
+	})
+}

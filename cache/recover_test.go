@@ -1,0 +1,196 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/moorfs/moorfs/cache/remotetest"
+)
+
+// crash returns a bench on a copy of the cache's directory as it is now, as a
+// kill of the daemon leaves it. The first one must not be used any more.
+func (b *bench) crash(edit ...func(*Config)) *bench {
+	b.t.Helper()
+	to := b.t.TempDir()
+	b.ok(filepath.WalkDir(b.cfg.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(b.cfg.Dir, path)
+		if err != nil || rel == "ballast" {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o700)
+		}
+		return copySparse(filepath.Join(to, rel), path)
+	}))
+	return newBench(b.t, append([]func(*Config){func(c *Config) {
+		*c = b.cfg
+		c.Dir = to
+	}}, edit...)...).on(b.mem)
+}
+
+// on names the bucket that an edited configuration uses.
+func (b *bench) on(mem *remotetest.Memory) *bench {
+	b.mem = mem
+	return b
+}
+
+// copySparse copies a file without the zeros of its holes.
+func copySparse(to, from string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	const block = 4096
+	zeros := make([]byte, block)
+	for off := 0; off < len(data); off += block {
+		piece := data[off:min(off+block, len(data))]
+		if bytes.Equal(piece, zeros[:len(piece)]) {
+			continue
+		}
+		if _, err := f.WriteAt(piece, int64(off)); err != nil {
+			return err
+		}
+	}
+	return f.Truncate(int64(len(data)))
+}
+
+// A truncated file that nobody closed is empty after a kill, or as it was;
+// never zeros of the old length.
+func TestKillAfterTruncate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	data := randomBytes(3<<20, 1)
+	ino := b.write(Root, "f", data)
+	b.drain()
+	h, err := b.Cache.Open(t.Context(), ino, OpenMode{Write: true, Truncate: true})
+	b.ok(err)
+	defer h.Release()
+	after := b.crash()
+	got := after.read(Root, "f")
+	if len(got) != 0 && !bytes.Equal(got, data) {
+		t.Errorf("reads %d bytes that were never in the file", len(got))
+	}
+	after.ok(after.drainSoon())
+	after.bucket(map[string]string{"p/f": string(got)})
+}
+
+// The same with the first bytes of the new content written.
+func TestKillWhileRewriting(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	data, next := randomBytes(6<<20, 1), randomBytes(3<<20, 2)
+	ino := b.write(Root, "f", data)
+	b.drain()
+	h, err := b.Cache.Open(t.Context(), ino, OpenMode{Write: true, Truncate: true})
+	b.ok(err)
+	defer h.Release()
+	b.put(h, next, 0)
+	after := b.crash()
+	got := after.read(Root, "f")
+	if !bytes.Equal(got, data) && !bytes.HasPrefix(next, got) {
+		t.Errorf("reads %d bytes that were never in the file", len(got))
+	}
+	after.ok(after.drainSoon())
+	after.bucket(map[string]string{"p/f": string(got)})
+}
+
+// A deletion that may have been under way at a crash keeps its condition: what
+// somebody else put there meanwhile stays.
+func TestKillDuringADeletion(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	b.mem.Set("p/f", []byte("ours"), nil)
+	b.ok(b.Unlink(t.Context(), Root, b.names(Root)[0]))
+	started, gone := make(chan struct{}), make(chan struct{})
+	faults.Hook(func(ctx context.Context, c remotetest.Call) error {
+		if c.Op != "delete" {
+			return nil
+		}
+		close(started)
+		<-gone
+		return ctx.Err()
+	})
+	b.queue.waitFor([]string{"p/f"})
+	<-started
+	after := b.crash(func(c *Config) { c.Remote = b.mem })
+	b.stop()
+	close(gone)
+	b.mem.Set("p/f", []byte("theirs"), nil)
+	after.ok(after.drainSoon())
+	after.bucket(map[string]string{"p/f": "theirs"})
+}
+
+// Without the journal every closed dirty file is found by its sidecar.
+func TestLostJournalIsRebuilt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	big := randomBytes(9<<20, 3)
+	b.mem.Set("p/d/big", big, nil)
+	d := b.lookup("d")
+	h, err := b.Cache.Open(t.Context(), b.lookup("d", "big"), OpenMode{Write: true})
+	b.ok(err)
+	b.put(h, []byte("patched"), 8<<20)
+	b.ok(h.Flush(t.Context()))
+	h.Release()
+	copy(big[8<<20:], "patched")
+	b.write(d, "new", []byte("new"))
+	b.write(Root, "%=..", []byte("odd"))
+	b.ok(b.syncAll())
+	after := b.crash(func(c *Config) {
+		files, err := filepath.Glob(filepath.Join(c.Dir, "db", "*"))
+		b.ok(err)
+		for _, f := range files {
+			if strings.HasSuffix(f, ".mem") || strings.HasSuffix(f, ".sst") || strings.HasSuffix(f, "MANIFEST") {
+				b.ok(os.WriteFile(f, []byte("no journal at all"), 0o600))
+			}
+		}
+	})
+	after.ok(after.drainSoon())
+	after.noConflicts()
+	after.bucket(map[string]string{"p/d/big": string(big), "p/d/new": "new", "p/..": "odd"})
+}
+
+// A vanished directory is removed piece by piece; what is made below it
+// meanwhile is refused or kept, not taken away again.
+func TestCreateBelowAVanishedDirectory(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) { c.ListTTL, c.NegativeTTL = 0, 0 })
+	b.mem.Set("p/d/sub/x", []byte("x"), nil)
+	b.mem.Set("p/keep", []byte("k"), nil)
+	c, err := Open(context.Background(), func() Config { cfg := b.cfg; cfg.Dir = t.TempDir(); return cfg }())
+	b.ok(err)
+	defer func() { b.ok(c.Close()) }()
+	quiet := &bench{Cache: c, t: t, mem: b.mem, cfg: c.cfg} // not started: reaps when told to
+	sub := quiet.lookup("d", "sub")
+	d := quiet.lookup("d")
+	quiet.listed(sub, "x")
+	b.mem.Remove("p/d/sub/x")
+	quiet.listed(Root, "keep")
+	_, h, err := c.Create(t.Context(), sub, "new", New{Mode: 0o600})
+	if err != nil {
+		return
+	}
+	quiet.put(h, []byte("new"), 0)
+	quiet.ok(h.Flush(t.Context()))
+	h.Release()
+	quiet.ok(c.reap(d))
+	for _, dir := range c.reaps {
+		quiet.ok(c.reap(dir))
+	}
+	go c.queue.run()
+	quiet.ok(quiet.drainSoon())
+	quiet.bucket(map[string]string{"p/keep": "k", "p/d/sub/new": "new"})
+}
