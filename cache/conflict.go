@@ -8,76 +8,123 @@ import (
 	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/cache/names"
 	"github.com/moorfs/moorfs/s3backend"
 )
 
 // conflict parks our file: the bucket's version keeps the name, ours gets one
 // of its own beside it and is uploaded there. No byte moves, and writers go on.
 func (ch *change) conflict(j *job, r *journal.Row, rec *journal.Inode, e *conflictError) (outcome, error) {
+	if rec.Changed&journal.ChangedData == 0 && rec.At == j.key {
+		return ch.yield(j, rec, e)
+	}
 	if err := ch.unsent(j, rec, flushChanged); err != nil {
 		return outcome{}, err
 	}
-	dir, found, err := ch.Inode(rec.Parent)
-	if err != nil || !found {
-		return outcome{}, errors.Join(err, ErrStale)
-	}
-	old := rec.Name
-	parkedName, key, err := ch.parkedName(rec, dir)
+	oldDir, old := rec.Parent, rec.Name
+	p, err := ch.parkingPlace(rec)
 	if err != nil {
 		return outcome{}, err
 	}
 	if err := setState(rec, parked); err != nil {
 		return outcome{}, err
 	}
-	rec.Name, rec.Ctime = parkedName, ch.now
-	rec.Changed |= journal.ChangedData | journal.ChangedMeta
+	rec.Parent, rec.Name, rec.Ctime = p.dir, p.name, ch.now
+	rec.Changed |= journal.ChangedMeta
+	if rec.At == j.key { // what is not here may be gone
+		rec.Changed |= journal.ChangedData
+	}
 	theirs := s3backend.Entry{Key: j.key, Size: e.theirs.Size, ETag: e.theirs.ETag, Modified: e.theirs.Modified}
 	err = errors.Join(ch.PutInode(j.row.Ino, rec),
-		ch.PutDirent(rec.Parent, parkedName, journal.Dirent{Ino: j.row.Ino, Kind: rec.Kind}),
-		ch.DeleteUpload(j.key), ch.dropRow(j.key), ch.wantInode(key, j.row.Ino, rec, journal.Base{}),
-		ch.PutConflict(ch.now, j.row.Ino, journal.Conflict{Old: j.key, New: key, Ours: r.ETag, Theirs: e.theirs.ETag, When: ch.now, Ino: j.row.Ino}))
+		ch.PutDirent(p.dir, p.name, journal.Dirent{Ino: j.row.Ino, Kind: rec.Kind}),
+		ch.DeleteUpload(j.key), ch.dropRow(j.key), ch.wantInode(p.key, j.row.Ino, rec, journal.Base{}),
+		ch.PutConflict(ch.now, j.row.Ino, journal.Conflict{Old: j.key, New: p.key, Ours: r.ETag, Theirs: e.theirs.ETag, When: ch.now, Ino: j.row.Ino}))
 	if err != nil {
 		return outcome{}, err
 	}
-	if _, err := ch.adopt(rec.Parent, old, entryInode(ch.c, File, j.key, theirs)); err != nil {
+	if _, err := ch.adopt(oldDir, old, entryInode(ch.c, File, j.key, theirs)); err != nil {
 		return outcome{}, err
 	}
 	ch.c.sidecarStale(j.row.Ino)
-	ch.c.kernel.EntryGone(rec.Parent, old)
+	ch.c.kernel.EntryGone(oldDir, old)
 	ch.c.cfg.Log.Warn("cache: conflict: the object was changed in the bucket while it was changed here; both are kept",
-		"key", j.key, "ours", key)
+		"key", j.key, "ours", p.key)
 	return outcome{settled: true}, nil
 }
 
-// parkedName finds a free name "name (conflict HOST DATE).ext" for rec.
-func (ch *change) parkedName(rec, dir *journal.Inode) (name, key string, err error) {
-	ext := path.Ext(rec.Name)
-	if ext == rec.Name {
+// yield ends a lineage of which only attributes were changed here: there is no
+// content of ours to keep, and the bucket's version stays.
+func (ch *change) yield(j *job, rec *journal.Inode, e *conflictError) (outcome, error) {
+	dir, name := rec.Parent, rec.Name
+	if err := ch.unsent(j, rec, flushRetry); err != nil {
+		return outcome{}, err
+	}
+	theirs := s3backend.Entry{Key: j.key, Size: e.theirs.Size, ETag: e.theirs.ETag, Modified: e.theirs.Modified}
+	if err := errors.Join(ch.orphan(j.row.Ino, rec, unlinked), ch.dropRow(j.key)); err != nil {
+		return outcome{}, err
+	}
+	if _, err := ch.adopt(dir, name, entryInode(ch.c, File, j.key, theirs)); err != nil {
+		return outcome{}, err
+	}
+	ch.c.kernel.EntryGone(dir, name)
+	ch.c.cfg.Log.Warn("cache: attributes changed here were not kept: the object was replaced in the bucket", "key", j.key)
+	return outcome{settled: true}, nil
+}
+
+// A parking place is a free name for a file that met a foreign change.
+type parking struct {
+	dir       Ino
+	name, key string
+}
+
+// parkingPlace finds a free name "name (conflict HOST DATE).ext" for rec,
+// beside it or, for a piece of a long name, in the directory that it begins in.
+func (ch *change) parkingPlace(rec *journal.Inode) (p parking, err error) {
+	n, err := names.Parse(rec.Name)
+	if err != nil {
+		return p, err
+	}
+	p.dir = rec.Parent
+	dir, found, err := ch.Inode(p.dir)
+	for err == nil && found && !hasObject(dir) {
+		p.dir = dir.Parent
+		dir, found, err = ch.Inode(p.dir)
+	}
+	if err != nil || !found {
+		return p, errors.Join(err, ErrStale)
+	}
+	clean := strings.Map(hostRune, strings.TrimPrefix(n.Component, "%="))
+	ext := path.Ext(clean)
+	if ext == clean || len(ext) > 32 {
 		ext = "" // a dot file has no extension
 	}
-	stem := strings.TrimSuffix(rec.Name, ext)
-	mark := fmt.Sprintf(" (conflict %s %s", strings.Map(hostRune, ch.c.cfg.Host), time.Unix(0, ch.now).UTC().Format("2006-01-02 150405"))
-	for n := 1; ; n++ {
-		tail := mark + ")" + ext
-		if n > 1 {
-			tail = fmt.Sprintf("%s %d)%s", mark, n, ext)
-		}
+	stem := strings.TrimSuffix(clean, ext)
+	for try := 1; ; try++ {
+		tail := ch.conflictMark(try) + ext
 		room := min(255-len(tail), maxKey-len(dir.Prefix)-len(tail))
 		if room < 1 {
-			return "", "", ErrNameTooLong
+			return p, ErrNameTooLong
 		}
-		name = stem[:min(len(stem), room)] + tail
-		if key, err = childKey(dir.Prefix, name, rec.Kind); err != nil {
-			return "", "", err
+		p.name = stem[:min(len(stem), room)] + tail
+		if p.key, err = childKey(dir.Prefix, p.name, rec.Kind); err != nil {
+			return p, err
 		}
-		_, taken, err := ch.Dirent(rec.Parent, name)
+		_, taken, err := ch.Dirent(p.dir, p.name)
 		if err != nil {
-			return "", "", err
+			return p, err
 		}
-		if _, wanted, err := ch.Row(key); err != nil || !taken && !wanted {
-			return name, key, err
+		if _, wanted, err := ch.Row(p.key); err != nil || !taken && !wanted {
+			return p, err
 		}
 	}
+}
+
+func (ch *change) conflictMark(try int) string {
+	mark := fmt.Sprintf(" (conflict %s %s", strings.Map(hostRune, ch.c.cfg.Host), time.Unix(0, ch.now).UTC().Format("2006-01-02 150405"))
+	if try > 1 {
+		mark += fmt.Sprint(" ", try)
+	}
+	return mark + ")"
 }
 
 func hostRune(r rune) rune {

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/moorfs/moorfs/cache/journal"
 )
@@ -10,10 +11,43 @@ import (
 // reapBatch is how many inodes of a vanished tree one transaction removes.
 const reapBatch = 500
 
-// SyncDir is fsync(2) of a directory: the names in it survive power loss.
-func (c *Cache) SyncDir(_ context.Context, dir Ino) error {
-	if err := c.db.Sync(); err != nil {
+// SyncDir is fsync(2) of a directory: the names in it survive power loss, or
+// with DurableBucket are so in the bucket.
+func (c *Cache) SyncDir(ctx context.Context, dir Ino) error {
+	err := c.db.Sync()
+	if err == nil && c.cfg.Durability == DurableBucket {
+		err = c.flushNames(ctx, dir)
+	}
+	if err != nil {
 		return &Error{"fsync", c.pathOf(dir), err}
+	}
+	return nil
+}
+
+// flushNames brings the keys directly in a directory to the bucket.
+func (c *Cache) flushNames(ctx context.Context, dir Ino) error {
+	prefix, _, err := c.prefixOf(dir)
+	if err != nil {
+		return err
+	}
+	var keys []string
+	err = c.view(func(tx *journal.Tx) error {
+		return tx.Rows(prefix, func(key string, _ *journal.Row) error {
+			if rest := strings.TrimSuffix(key[len(prefix):], "/"); !strings.Contains(rest, "/") {
+				keys = append(keys, key)
+			}
+			return nil
+		})
+	})
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	w := c.queue.waitFor(keys)
+	if err := c.await(ctx, w, nil); err != nil {
+		return err
+	}
+	if w.failure != "" {
+		return errors.New(w.failure)
 	}
 	return nil
 }

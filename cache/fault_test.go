@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -270,4 +271,119 @@ func TestLargeFileWithoutItsBaseIsSentWhole(t *testing.T) {
 		}
 		b.bucket(map[string]string{"p/f": "theirs", x[0].Parked: string(patched)})
 	})
+}
+
+// A file whose base is gone and not all here is parked whole where the bucket
+// kept the old version; elsewhere what was written here is kept, nothing is
+// sent, and the rest is an error.
+func TestParkedWithAPartlyCachedBase(t *testing.T) {
+	t.Parallel()
+	for _, versioned := range []bool{false, true} {
+		t.Run(fmt.Sprintf("versioned %v", versioned), func(t *testing.T) {
+			t.Parallel()
+			parkPartly(t, versioned)
+		})
+	}
+}
+
+func parkPartly(t *testing.T, versioned bool) {
+	mem := remotetest.NewMemory(remotetest.Settings{Versioned: versioned})
+	b := newBench(t, func(c *Config) { c.Remote = mem }).on(mem)
+	ctx := t.Context()
+	data := randomBytes(12<<20, 5)
+	mem.Set("p/f", data, nil)
+	h, err := b.Cache.Open(ctx, b.lookup("f"), OpenMode{Write: true})
+	b.ok(err)
+	b.put(h, []byte("patched"), 11<<20)
+	b.ok(h.Flush(ctx))
+	copy(data[11<<20:], "patched")
+	mem.Set("p/f", []byte("theirs"), nil)
+	err = b.drainSoon()
+	x := b.Status().Conflicts
+	if len(x) != 1 {
+		t.Fatalf("conflicts %+v", x)
+	}
+	if versioned {
+		b.ok(err)
+		b.bucket(map[string]string{"p/f": "theirs", x[0].Parked: string(data)})
+	} else {
+		var left *Unfinished
+		if !errors.As(err, &left) {
+			t.Errorf("drain: %v", err)
+		}
+		b.bucket(map[string]string{"p/f": "theirs"})
+		p := make([]byte, 7)
+		_, err = h.ReadAt(ctx, p, 11<<20)
+		b.ok(err)
+		if string(p) != "patched" {
+			t.Errorf("reads %q", p)
+		}
+		_, err = h.ReadAt(ctx, p, 2<<20)
+		b.is(err, ErrStale)
+	}
+	h.Release()
+}
+
+// A tree is flushed with all that its rows wait for.
+func TestFlushOfATreeWithBlockedRows(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := t.Context()
+	b.mem.Set("p/a/x", []byte("x"), nil)
+	b.mem.Set("p/b/y", []byte("y"), nil)
+	a, z := b.lookup("a"), b.lookup("b")
+	b.ok(b.Rename(ctx, Rename{OldParent: a, OldName: "x", NewParent: z, NewName: "y", Exchange: true}))
+	b.ok(b.Rename(ctx, Rename{OldParent: a, OldName: "x", NewParent: Root, NewName: "top"}))
+	b.write(Root, "other", []byte("stays queued"))
+	short, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	b.ok(b.FlushPath(short, "a", nil))
+	b.ok(b.FlushPath(short, "b", nil))
+	b.bucket(map[string]string{"p/a/": "", "p/b/y": "x", "p/top": "y"})
+}
+
+// What was queued while the bucket could not be reached goes when it can.
+func TestOfflineThenOnline(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	b.mem.Set("p/old", []byte("old"), nil)
+	b.listed(Root, "old")
+	b.read(Root, "old")
+	faults.Offline(true)
+	b.write(Root, "new", []byte("new"))
+	b.attempt("p/new")
+	if b.Status().Online {
+		t.Error("online")
+	}
+	if got := b.read(Root, "old"); string(got) != "old" {
+		t.Errorf("reads %q", got)
+	}
+	b.listed(Root, "new", "old")
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	var left *Unfinished
+	if err := b.Drain(short, nil); !errors.As(err, &left) || left.Files != 1 {
+		t.Errorf("drain: %v", err)
+	}
+	faults.Offline(false)
+	b.ok(b.drainSoon())
+	b.bucket(map[string]string{"p/new": "new", "p/old": "old"})
+}
+
+// Refused work is tried again when somebody asks, and only then.
+func TestRefusedIsTriedOnRequest(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Denied, Forever: true})
+	b.write(Root, "f", []byte("one"))
+	if err := b.FlushPath(t.Context(), "f", nil); Cause(err) != FailDenied {
+		t.Fatalf("flush: %v", err)
+	}
+	if s := b.Status(); s.Refused != 1 || len(s.Work) != 1 || !strings.HasPrefix(s.Work[0].State, "upload: failed") {
+		t.Errorf("status %+v", s)
+	}
+	b.write(Root, "f", []byte("two"))
+	faults.Heal()
+	b.ok(b.FlushPath(t.Context(), "f", nil))
+	b.bucket(map[string]string{"p/f": "two"})
 }

@@ -141,6 +141,13 @@ func (f *file) extents() *journal.Extents {
 	return &e
 }
 
+// isWritten reports whether somebody has the file open for writing.
+func (f *file) isWritten() bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.writers > 0
+}
+
 // whole reports whether every byte is here.
 func (f *file) whole() bool { return f.ext.Present.Contains(0, f.size) }
 

@@ -30,6 +30,7 @@ type job struct {
 	f      *file
 	z      *frozen
 	kind   jobKind
+	retry  bool // an earlier attempt may have left something
 	resume s3backend.Upload
 	drop   s3backend.Upload  // an upload to be aborted first
 	base   *s3backend.Object // UploadPartCopy source
@@ -209,7 +210,7 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 	if rec.State == journal.Flushing || rec.State == journal.Redirtied {
 		return nil, outcome{due: time.Now().Add(sameInodeWait)}, nil // still on its way to the key it had before
 	}
-	j := &job{key: t.key, rec: rec, kind: jobPut}
+	j := &job{key: t.key, rec: rec, kind: jobPut, retry: r.Nonce != ""}
 	if rec.Kind == File {
 		wait, err := ch.beginFile(t, j, r)
 		if err != nil || !wait.IsZero() {
@@ -395,11 +396,11 @@ func (c *Cache) send(ctx context.Context, j *job) (s3backend.Object, error) {
 		p.Body, p.Size = body, body.Size()
 	}
 	o, err := c.remote().Put(ctx, p)
-	if err == nil && p.Size > c.cfg.PartSize {
-		return o, c.sweepUploads(ctx, j.key)
-	}
-	if err == nil {
+	if err == nil && p.Size <= c.cfg.PartSize {
 		c.sent.Add(p.Size)
+	}
+	if err == nil && (j.retry || p.Size > c.cfg.PartSize) {
+		return o, c.sweepUploads(ctx, j.key)
 	}
 	return o, err
 }

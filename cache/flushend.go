@@ -365,8 +365,7 @@ func (ch *change) deleted(j *job, cause error) (outcome, error) {
 	case kind == s3backend.Changed && r.Want == journal.WantAbsent:
 		ch.c.cfg.Log.Warn("cache: deleted here, changed in the bucket: the bucket's version stays", "key", j.key)
 		return outcome{settled: true}, errors.Join(ch.relist(j.key), ch.dropRow(j.key))
-	case kind == s3backend.Changed:
-		r.Known = journal.KnownNot
+	case kind == s3backend.Changed: // wanted again meanwhile: the put's condition will tell
 		return outcome{due: time.Now()}, ch.putRow(j.key, r)
 	}
 	out := outcome{failure: oneLine(cause), offline: kind == s3backend.Offline, refused: refusal(kind)}

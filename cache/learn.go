@@ -140,7 +140,7 @@ func (ch *change) remoteChanged(ino Ino, rec *journal.Inode, o s3backend.Object,
 	if err != nil || key != o.Key {
 		return err
 	}
-	if local, err := ch.local(key, rec, seen.when); err != nil || local {
+	if local, err := ch.local(key, ino, rec, seen.when); err != nil || local {
 		return err
 	}
 	dir, name := rec.Parent, rec.Name
@@ -167,7 +167,7 @@ func (c *Cache) vanished(ino Ino, seen seenAt) error {
 		if err != nil {
 			return err
 		}
-		if local, err := ch.local(key, rec, seen.when); err != nil || local {
+		if local, err := ch.local(key, ino, rec, seen.when); err != nil || local {
 			return err
 		}
 		gone = true

@@ -111,10 +111,13 @@ func (c *Cache) list(ctx context.Context, dir Ino, firstPage bool) error {
 	if !mine {
 		select {
 		case <-ls.done:
-			return ls.err
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if ls.err != nil || ls.complete || firstPage {
+			return ls.err
+		}
+		return c.list(ctx, dir, false) // that was the first page only
 	}
 	defer c.listings.leave(ls)
 	ctx, cancel := context.WithTimeout(ctx, c.listTimeout())
@@ -171,6 +174,7 @@ func (c *Cache) remote() Remote { return c.cfg.Remote }
 // listed records the end of a listing; a complete one takes away the names
 // that it did not show and nobody changed here.
 func (c *Cache) listed(ls *listing, complete bool) error {
+	ls.complete = complete
 	if complete {
 		if err := c.sweep(ls); err != nil {
 			return err
@@ -264,15 +268,21 @@ func (ch *change) dropIfRemote(ls *listing, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if local, err := ch.local(key, rec, ls.begun); err != nil || local {
+	if local, err := ch.local(key, d.Ino, rec, ls.begun); err != nil || local {
 		return false, err
 	}
-	return true, ch.orphan(d.Ino, rec, remoteChanged)
+	if err := ch.orphan(d.Ino, rec, remoteChanged); err != nil || rec.Kind != Dir {
+		return err == nil, err
+	}
+	return true, ch.unescape(ls.dir, name)
 }
 
 // local reports whether the key, or (directories) one below it, has a change
-// that a listing begun at t cannot know.
-func (ch *change) local(key string, rec *journal.Inode, t time.Time) (bool, error) {
+// that a listing begun at t cannot know, or may get one from an open writer.
+func (ch *change) local(key string, ino Ino, rec *journal.Inode, t time.Time) (bool, error) {
+	if f := ch.c.files[ino]; f != nil && f.isWritten() {
+		return true, nil
+	}
 	if _, found, err := ch.Row(key); err != nil || found {
 		return found, err
 	}

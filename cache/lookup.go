@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/cache/names"
 	"github.com/moorfs/moorfs/s3backend"
 )
 
@@ -171,33 +171,50 @@ func (c *Cache) probeName(ctx context.Context, parent Ino, name string, v verdic
 	if err != nil {
 		return err
 	}
-	var below []s3backend.Entry
-	listed := make(chan error, 1)
-	go func() {
-		var err error
-		below, _, err = c.remote().ListPage(ctx, v.key+"/", "", 1)
-		listed <- err
-	}()
-	o, headErr := c.remote().Head(ctx, v.key)
-	if err := <-listed; err != nil {
-		c.note(err)
-		return err
-	}
-	c.note(headErr)
 	var entries []s3backend.Entry
-	if headErr == nil {
-		entries = append(entries, s3backend.Entry{Key: v.key, Size: o.Size, ETag: o.ETag, Modified: o.Modified, StorageClass: o.StorageClass})
-	} else if s3backend.KindOf(headErr) != s3backend.NotFound {
-		return headErr
+	var o s3backend.Object
+	if n, bad := names.Parse(name); bad == nil && n.Continues { // part of longer names
+		entries, _, err = c.remote().ListPage(ctx, v.key, "", 1000)
+		c.note(err)
+	} else {
+		entries, o, err = c.probeKey(ctx, v.key)
 	}
-	if len(below) > 0 && !strings.HasSuffix(v.key, "/") {
-		entries = append(entries, s3backend.Entry{Key: v.key + "/", Prefix: true})
+	if err != nil {
+		return err
 	}
 	ls := &listing{dir: parent, prefix: prefix, chunks: chunks, begun: began, seed: probeSeed, seen: map[uint64]struct{}{}}
 	if err := c.merge(ls, entries); err != nil {
 		return err
 	}
 	return c.probed(ls, name, len(entries) > 0, o)
+}
+
+// probeKey asks, at once, for the object at a key and for one below it.
+func (c *Cache) probeKey(ctx context.Context, key string) ([]s3backend.Entry, s3backend.Object, error) {
+	var below []s3backend.Entry
+	listed := make(chan error, 1)
+	go func() {
+		var err error
+		below, _, err = c.remote().ListPage(ctx, key+"/", "", 1)
+		listed <- err
+	}()
+	o, headErr := c.remote().Head(ctx, key)
+	err := <-listed
+	if s3backend.KindOf(headErr) != s3backend.NotFound {
+		err = errors.Join(err, headErr)
+	}
+	c.note(err)
+	if err != nil {
+		return nil, o, err
+	}
+	var entries []s3backend.Entry
+	if headErr == nil {
+		entries = append(entries, s3backend.Entry{Key: key, Size: o.Size, ETag: o.ETag, Modified: o.Modified, StorageClass: o.StorageClass})
+	}
+	if len(below) > 0 {
+		entries = append(entries, s3backend.Entry{Key: key + "/", Prefix: true})
+	}
+	return entries, o, nil
 }
 
 // probed remembers the outcome of a probe, and takes the name away if nothing

@@ -124,6 +124,9 @@ func (ch *change) separate(ls *listing, name, rest string, kind Kind) (use, gone
 		return name, "", err
 	}
 	if escaped == "" {
+		if local, err := ch.local(ls.prefix+rest, d.Ino, rec, ls.begun); err != nil || local {
+			return "", "", err // what is to be sent keeps its name; the directory shows afterwards
+		}
 		return name, name, ch.orphan(d.Ino, rec, remoteChanged)
 	}
 	rec.Name = escaped
@@ -132,9 +135,38 @@ func (ch *change) separate(ls *listing, name, rest string, kind Kind) (use, gone
 	return name, name, err
 }
 
+// unescape gives the plain name back to a file whose directory of the same
+// name is gone.
+func (ch *change) unescape(parent Ino, name string) error {
+	n, err := names.Parse(name)
+	if err != nil {
+		return nil // no key is called so
+	}
+	chunks, err := chunksOf(ch.Tx, parent)
+	if err != nil {
+		return err
+	}
+	escaped, ok := names.ListedFile(chunks, n.Component)
+	if !ok {
+		return nil
+	}
+	d, found, err := ch.Dirent(parent, escaped)
+	if err != nil || !found || d.Kind == Dir {
+		return err
+	}
+	rec, found, err := ch.Inode(d.Ino)
+	if err != nil || !found {
+		return err
+	}
+	rec.Name = name
+	ch.c.kernel.EntryGone(parent, escaped)
+	ch.c.kernel.EntryGone(parent, name)
+	return errors.Join(ch.DeleteDirent(parent, escaped), ch.PutDirent(parent, name, d), ch.PutInode(d.Ino, rec))
+}
+
 // mergeMarker learns of the directory's own object.
 func (ch *change) mergeMarker(ls *listing, dir *journal.Inode, e s3backend.Entry) error {
-	local, err := ch.local(ls.prefix, &journal.Inode{Kind: File, State: dir.State}, ls.begun)
+	local, err := ch.local(ls.prefix, ls.dir, &journal.Inode{Kind: File, State: dir.State}, ls.begun)
 	if err != nil || local || dir.Base.ETag == e.ETag {
 		return err
 	}
@@ -163,7 +195,7 @@ func (ch *change) mergeName(ls *listing, name string, kind Kind, e s3backend.Ent
 	if err != nil {
 		return false, err
 	}
-	if local, err := ch.local(key, rec, ls.begun); err != nil || local {
+	if local, err := ch.local(key, d.Ino, rec, ls.begun); err != nil || local {
 		return false, err
 	}
 	if rec.Base.ETag == e.ETag {

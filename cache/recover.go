@@ -33,10 +33,13 @@ func (c *Cache) recover() error {
 	if err := c.recoverRows(start); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
+	if err := c.countData(); err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
 	if err := c.buryOrphans(); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
-	return c.countData()
+	return nil
 }
 
 func (c *Cache) openJournal() (start journal.Start, err error) {

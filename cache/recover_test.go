@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/moorfs/moorfs/cache/remotetest"
+	"github.com/moorfs/moorfs/s3backend"
 )
 
 // crash returns a bench on a copy of the cache's directory as it is now, as a
@@ -193,4 +194,105 @@ func TestCreateBelowAVanishedDirectory(t *testing.T) {
 	go c.queue.run()
 	quiet.ok(quiet.drainSoon())
 	quiet.bucket(map[string]string{"p/keep": "k", "p/d/sub/new": "new"})
+}
+
+// When the journal is lost before a sidecar was written the bytes are still
+// somewhere in the cache's directory.
+func TestLostJournalDeletesNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	data := randomBytes(100<<10, 7)
+	b.write(Root, "f", data)
+	after := b.crash(func(c *Config) {
+		b.ok(os.WriteFile(filepath.Join(c.Dir, "db", "MANIFEST"), []byte("none"), 0o600))
+	})
+	found := false
+	b.ok(filepath.WalkDir(after.cfg.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		body, err := os.ReadFile(path)
+		found = found || bytes.Equal(body, data)
+		return err
+	}))
+	if !found {
+		t.Error("the only copy of a closed file was removed")
+	}
+}
+
+// An upload in parts goes on after a kill with the parts that are there.
+func TestKillDuringAnUploadInParts(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	data := randomBytes(23<<20, 8)
+	b.write(Root, "f", data)
+	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Offline, When: remotetest.Midway})
+	b.attempt("p/f")
+	b.mem.ResetCounts()
+	after := b.crash()
+	after.ok(after.drainSoon())
+	after.bucket(map[string]string{"p/f": string(data)})
+	if n := b.mem.Counts()["part"]; n != 4 {
+		t.Errorf("%d parts", n)
+	}
+}
+
+// A file that was unlinked while it was open is gone after a kill, here and in
+// the bucket.
+func TestKillWithAnUnlinkedOpenFile(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := t.Context()
+	b.mem.Set("p/big", randomBytes(9<<20, 9), nil)
+	h, err := b.Cache.Open(ctx, b.lookup("big"), OpenMode{Write: true})
+	b.ok(err)
+	defer h.Release()
+	_, n, err := b.Create(ctx, Root, "new", New{Mode: 0o600})
+	b.ok(err)
+	defer n.Release()
+	b.put(n, []byte("new"), 0)
+	b.put(h, []byte("patched"), 8<<20)
+	b.ok(b.Unlink(ctx, Root, "big"))
+	b.ok(b.Unlink(ctx, Root, "new"))
+	b.ok(b.drainSoon())
+	after := b.crash()
+	after.listed(Root)
+	after.ok(after.drainSoon())
+	after.bucket(map[string]string{})
+	if used := after.Status().CacheBytes; used != 0 {
+		t.Errorf("%d bytes are left", used)
+	}
+}
+
+// What was written and synced, or only written, to an open new file survives a
+// kill.
+func TestKillWithOpenFiles(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := t.Context()
+	base := randomBytes(9<<20, 10)
+	b.mem.Set("p/old", base, nil)
+	_, n, err := b.Create(ctx, Root, "new", New{Mode: 0o600})
+	b.ok(err)
+	defer n.Release()
+	b.put(n, []byte("written"), 0)
+	h, err := b.Cache.Open(ctx, b.lookup("old"), OpenMode{Write: true})
+	b.ok(err)
+	defer h.Release()
+	b.put(h, []byte("synced"), 9<<20)
+	b.put(h, []byte("synced"), 5<<20)
+	b.ok(h.Sync(ctx))
+	b.put(h, []byte("after"), 2<<20)
+	after := b.crash()
+	want := append(bytes.Clone(base), "synced"...)
+	copy(want[5<<20:], "synced")
+	got := after.read(Root, "old")
+	if len(got) == len(want) && string(got[2<<20:2<<20+5]) == "after" {
+		copy(want[2<<20:], "after")
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("old: %d bytes that were never in the file, want %d", len(got), len(want))
+	}
+	after.ok(after.drainSoon())
+	after.bucket(map[string]string{"p/new": "written", "p/old": string(want)})
 }

@@ -138,7 +138,7 @@ func (ch *change) move(r Rename, ino Ino) error {
 		ch.touchDir(r.OldParent, oldDir), ch.touchDir(r.NewParent, newDir))
 	rec.Parent, rec.Name, rec.Ctime = r.NewParent, r.NewName, ch.now
 	if err != nil || rec.Kind == Dir {
-		return errors.Join(err, ch.PutInode(ino, rec))
+		return errors.Join(err, ch.PutInode(ino, rec), ch.unescape(r.OldParent, r.OldName))
 	}
 	return errors.Join(ch.moveKey(ino, rec, oldKey, newKey), ch.keepDir(r.OldParent, oldDir, oldKey))
 }

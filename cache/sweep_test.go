@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +17,8 @@ import (
 	"github.com/moorfs/moorfs/cache/remotetest"
 	"github.com/moorfs/moorfs/s3backend"
 )
+
+var sweepStride = flag.Int("cache.sweep", 4, "fail every so manieth call only; 1: each")
 
 // A sweep is one run of a fixed program with a call to the bucket that fails.
 type sweep struct {
@@ -35,17 +41,115 @@ func TestEveryCallFailsOnce(t *testing.T) {
 		for _, forever := range []bool{false, true} {
 			t.Run(fmt.Sprintf("when %d, for ever %v", when, forever), func(t *testing.T) {
 				t.Parallel()
-				var reached atomic.Bool
-				reached.Store(true)
-				for n := 1; reached.Load(); n++ {
-					t.Run(fmt.Sprint(n), func(t *testing.T) {
-						fault := remotetest.Fault{Nth: n, Forever: forever, Kind: s3backend.Busy, When: when}
-						reached.Store(runSweep(t, fault))
-					})
-				}
+				sweepCalls(t, int(when), func(t *testing.T, n int) bool {
+					return runSweep(t, remotetest.Fault{Nth: n, Forever: forever, Kind: s3backend.Busy, When: when})
+				})
 			})
 		}
 	}
+}
+
+// sweepCalls runs a program for n = 1, 2, 3 … until n is more than its calls,
+// leaving out some if the flag says so.
+func sweepCalls(t *testing.T, start int, run func(t *testing.T, n int) (reached bool)) {
+	reached := true
+	for n := 1 + start%*sweepStride; reached; n += *sweepStride {
+		t.Run(fmt.Sprint(n), func(t *testing.T) { reached = run(t, n) })
+	}
+}
+
+// TestKillAtEveryCall kills the daemon while a call is under way, applied or
+// not, and goes on with what is on its disk. The second half of the program is
+// run before the kill or after it.
+func TestKillAtEveryCall(t *testing.T) {
+	t.Parallel()
+	for _, applied := range []bool{false, true} {
+		for _, early := range []bool{false, true} {
+			t.Run(fmt.Sprintf("applied %v, second half before %v", applied, early), func(t *testing.T) {
+				t.Parallel()
+				sweepCalls(t, 0, func(t *testing.T, n int) bool { return runKill(t, n, applied, early) })
+			})
+		}
+	}
+}
+
+// runKill reports whether the n-th call came.
+func runKill(t *testing.T, n int, applied, early bool) bool {
+	mem := remotetest.NewMemory(remotetest.Settings{PartSize: sweepParts})
+	last := &lastCall{Memory: mem, applied: applied, came: make(chan struct{}), over: make(chan struct{})}
+	b := newBench(t, func(c *Config) { c.PartSize, c.Remote, c.MaxUploads = sweepParts, last, 1 }).on(mem)
+	s := &sweep{bench: b, want: map[string]string{}, dirs: map[string]bool{}}
+	s.prepare()
+	s.first()
+	last.left.Store(int64(n))
+	reached := true
+	select {
+	case <-last.came:
+	case <-s.queue.waitFor(nil).done:
+		reached = false
+	}
+	if reached && early {
+		s.second()
+	}
+	s.bench = b.crash(func(c *Config) { c.Remote = mem })
+	b.stop()
+	close(last.over)
+	if !reached || !early {
+		s.second()
+	}
+	s.settle()
+	s.noConflicts()
+	s.check()
+	return reached
+}
+
+// unused reports whether no file is held in memory.
+func (b *bench) unused() bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return len(b.Cache.files) == 0
+}
+
+// A lastCall is a bucket that does not answer any more from some call on,
+// which is applied or not.
+type lastCall struct {
+	*remotetest.Memory
+	left       atomic.Int64 // calls until then; 0: never
+	applied    bool
+	came, over chan struct{}
+}
+
+func (l *lastCall) call(do func()) {
+	if l.left.Load() == 0 || l.left.Add(-1) > 0 {
+		do()
+		return
+	}
+	l.left.Store(1) // the next one neither
+	if l.applied {
+		do()
+	}
+	close(l.came)
+	<-l.over
+}
+
+var errKilled = errors.New("killed")
+
+func (l *lastCall) Put(ctx context.Context, p s3backend.Put) (o s3backend.Object, err error) {
+	err = errKilled
+	l.call(func() { o, err = l.Memory.Put(ctx, p) })
+	return o, err
+}
+
+func (l *lastCall) Copy(ctx context.Context, c s3backend.Copy) (o s3backend.Object, err error) {
+	err = errKilled
+	l.call(func() { o, err = l.Memory.Copy(ctx, c) })
+	return o, err
+}
+
+func (l *lastCall) Delete(ctx context.Context, ds ...s3backend.Deletion) (errs []error) {
+	errs = slices.Repeat([]error{errKilled}, len(ds))
+	l.call(func() { errs = l.Memory.Delete(ctx, ds...) })
+	return errs
 }
 
 // runSweep reports whether the fault was met.
@@ -76,7 +180,7 @@ func runSweep(t *testing.T, fault remotetest.Fault) bool {
 }
 
 func (s *sweep) prepare() {
-	s.old = randomBytes(9<<20, 1)
+	s.old = randomBytes(5<<20, 1)
 	s.mem.Set("p/old", s.old, nil)
 	for _, name := range []string{"meta", "r", "u", "x", "y"} {
 		s.mem.Set("p/"+name, []byte("content of "+name), nil)
@@ -88,7 +192,7 @@ func (s *sweep) prepare() {
 	h, err := s.Cache.Open(s.t.Context(), s.lookup("old"), OpenMode{})
 	s.ok(err)
 	p := make([]byte, 100)
-	_, err = h.ReadAt(s.t.Context(), p, 8<<20)
+	_, err = h.ReadAt(s.t.Context(), p, 4<<20+1000)
 	s.ok(err)
 	h.Release()
 	s.want["p/old"] = string(s.old)
@@ -150,7 +254,7 @@ func (s *sweep) second() {
 	ctx := s.t.Context()
 	s.put1(Root, "a", "second")
 	s.put1(Root, "b", string(randomBytes(600<<10, 3)))
-	s.patch(8<<20+50, "again")
+	s.patch(4<<20+1050, "again")
 	s.put1(Root, "t", "an editor's save")
 	s.move("t", "s", false)
 	s.move("x", "z", false)
@@ -209,7 +313,61 @@ func (s *sweep) check() {
 			s.t.Errorf("%s reads %d bytes %.40q", path, len(body), body)
 		}
 	}
+	s.until("the close of every file", s.unused)
 	if n := len(s.files(Root, "")); n != len(s.want) {
 		s.t.Errorf("%d files, want %d", n, len(s.want))
 	}
+}
+
+// TestRandomProgramsWithFaults runs random programs whose writes to the bucket
+// fail now and then, mostly with a lost reply.
+func TestRandomProgramsWithFaults(t *testing.T) {
+	t.Parallel()
+	seeds := []uint64{*randomSeed}
+	if *randomSeed == 0 {
+		seeds = nil
+		start := uint64(time.Now().UnixNano())
+		for i := range *randomRuns / 2 {
+			seeds = append(seeds, start+uint64(i))
+		}
+	}
+	for _, seed := range seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			randomWithFaults(t, seed)
+		})
+	}
+}
+
+func randomWithFaults(t *testing.T, seed uint64) {
+	mem := remotetest.NewMemory(remotetest.Settings{PartSize: 64 << 10})
+	faults := remotetest.NewFaults(mem)
+	p := &program{r: rand.New(rand.NewPCG(seed, 8)), files: map[string][]byte{}}
+	p.bench = newBench(t, func(c *Config) { c.PartSize, c.Remote = 64<<10, faults }).on(mem)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("replay with -cache.seed %d\n%s", seed, strings.Join(p.log, "\n"))
+		}
+	})
+	p.prepare()
+	ops := []string{"put", "copy", "delete", "abort", "head"}
+	for range *randomSteps {
+		if p.r.IntN(8) == 0 {
+			f := remotetest.Fault{Op: ops[p.r.IntN(len(ops))], Kind: s3backend.Busy, When: remotetest.When(p.r.IntN(3))}
+			if f.Op == "head" {
+				f.When = remotetest.Before
+			}
+			p.note("fault %s %d", f.Op, f.When)
+			faults.Fail(f)
+		}
+		p.step()
+		if p.r.IntN(10) == 0 {
+			faults.Heal()
+		}
+	}
+	faults.Heal()
+	p.check()
+	p.drain()
+	p.check()
+	p.checkBucket()
 }

@@ -61,6 +61,7 @@ func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, open b
 		h.f.mu.Lock()
 		h.f.noted = true // "created" said it
 		h.f.mu.Unlock()
+		h.dirtied.Store(true)
 	}
 	return attrOf(ino, rec), h, err
 }
@@ -226,6 +227,7 @@ func (ch *change) unlink(parent Ino, d journal.Dirent) error {
 	if rec.Name == markerBody { // the marker stays, without a body
 		return errors.Join(ch.orphan(d.Ino, rec, unlinked), ch.dirty(parent, dir, journal.ChangedData))
 	}
+	name := rec.Name
 	if err := ch.wantGone(d.Ino, rec, key); err != nil {
 		return err
 	}
@@ -234,6 +236,9 @@ func (ch *change) unlink(parent Ino, d journal.Dirent) error {
 	}
 	if err := ch.touchDir(parent, dir); err != nil {
 		return err
+	}
+	if d.Kind == Dir {
+		return errors.Join(ch.unescape(parent, name), ch.keepDir(parent, dir, key))
 	}
 	return ch.keepDir(parent, dir, key)
 }
