@@ -228,6 +228,8 @@ func TestKillDuringAnUploadInParts(t *testing.T) {
 	b.write(Root, "f", data)
 	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Offline, When: remotetest.Midway})
 	b.attempt("p/f")
+	b.stop() // this one sends no more
+	b.queue.wait()
 	b.mem.ResetCounts()
 	after := b.crash()
 	after.ok(after.drainSoon())

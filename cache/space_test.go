@@ -2,7 +2,15 @@ package cache
 
 import (
 	"bytes"
+	"context"
+	"iter"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/cache/remotetest"
+	"github.com/moorfs/moorfs/s3backend"
 )
 
 // Reading goes on being cached when the cache is full of clean data.
@@ -130,4 +138,133 @@ func TestPunchedDirtyFile(t *testing.T) {
 	}
 	b.drain()
 	b.bucket(map[string]string{"p/f": string(data)})
+}
+
+// A tree that was removed here does not come back with a listing, whether its
+// deletions have been sent or not.
+func TestRemovedTreeStaysRemoved(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, always)
+	ctx := t.Context()
+	b.mem.Set("p/v/f", []byte("f"), nil)
+	b.mem.Set("p/v/sub/g", []byte("g"), nil)
+	v, sub := b.lookup("v"), b.lookup("v", "sub")
+	b.ok(b.Unlink(ctx, sub, "g"))
+	b.ok(b.Rmdir(ctx, v, "sub"))
+	b.ok(b.Unlink(ctx, v, "f"))
+	b.ok(b.Rmdir(ctx, Root, "v"))
+	b.listed(Root)
+	_, err := b.Lookup(ctx, Root, "v")
+	b.is(err, ErrNotExist)
+	b.ok(b.drainSoon())
+	b.listed(Root)
+	b.bucket(map[string]string{})
+}
+
+// staleLists answers a listing with what was there when it began.
+type staleLists struct {
+	*remotetest.Memory
+	hold func()
+}
+
+func (s *staleLists) List(ctx context.Context, prefix, after string) iter.Seq2[s3backend.Entry, error] {
+	var all []s3backend.Entry
+	var end error
+	for e, err := range s.Memory.List(ctx, prefix, after) {
+		if end = err; err == nil {
+			all = append(all, e)
+		}
+	}
+	s.hold()
+	return func(yield func(s3backend.Entry, error) bool) {
+		for _, e := range all {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if end != nil {
+			yield(s3backend.Entry{}, end)
+		}
+	}
+}
+
+// A listing does not undo what was done, and reached the bucket, while it ran.
+func TestListingOvertakenByUploads(t *testing.T) {
+	t.Parallel()
+	slow := &staleLists{hold: func() {}}
+	b := newBench(t, func(c *Config) {
+		slow.Memory = c.Remote.(*remotetest.Memory)
+		c.Remote, c.ListTTL = slow, 0
+	})
+	ctx := t.Context()
+	for _, key := range []string{"changed", "gone", "moved", "tree/f", "e/"} {
+		b.mem.Set("p/"+key, []byte(strings.Trim(key, "/")), nil)
+	}
+	b.mem.Set("p/e/", nil, nil)
+	b.listed(Root, "changed", "e", "gone", "moved", "tree")
+	tree := b.lookup("tree")
+	b.listed(tree, "f")
+	asked, answer, read := make(chan struct{}), make(chan struct{}), make(chan []string)
+	slow.hold = func() { close(asked); <-answer }
+	go func() { read <- b.names(Root) }()
+	<-asked
+	slow.hold = func() {}
+	ino := b.lookup("changed")
+	h, err := b.Cache.Open(ctx, ino, OpenMode{Write: true})
+	b.ok(err)
+	b.put(h, []byte("CHANGED"), 0)
+	b.ok(h.Flush(ctx))
+	_, n, err := b.Create(ctx, Root, "new", New{Mode: 0o600})
+	b.ok(err)
+	b.put(n, []byte("new"), 0)
+	b.ok(n.Flush(ctx))
+	_, err = b.Make(ctx, Root, "made", New{Kind: Dir, Mode: 0o755})
+	b.ok(err)
+	b.ok(b.Unlink(ctx, Root, "gone"))
+	b.ok(b.Rename(ctx, Rename{OldParent: Root, OldName: "moved", NewParent: Root, NewName: "there"}))
+	b.ok(b.Unlink(ctx, tree, "f"))
+	b.ok(b.Rmdir(ctx, Root, "tree"))
+	b.ok(b.drainSoon())
+	close(answer)
+	if got, want := <-read, []string{"changed", "e", "made", "new", "there"}; !slices.Equal(got, want) {
+		t.Errorf("listed %q, want %q", got, want)
+	}
+	b.put(h, []byte("again"), 0)
+	b.put(n, []byte("again"), 0)
+	h.Release()
+	n.Release()
+	b.ok(b.drainSoon())
+	b.noConflicts()
+	b.bucket(map[string]string{"p/changed": "againED", "p/e/": "", "p/made/": "", "p/new": "again", "p/there": "moved"})
+}
+
+// A conflict over a key with no room for a longer name keeps both contents
+// too, and does not stop the queue.
+func TestConflictOfALongestKey(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	key := "p/" + strings.Repeat("d", 250) + "/" + strings.Repeat("e", 250) + "/" + strings.Repeat("f", 250) + "/" + strings.Repeat("g", 260) + "/h"
+	b.mem.Set(key, []byte("before"), nil)
+	var path string
+	for path = range b.files(Root, "") {
+	}
+	dir, name := b.where(path)
+	ino := b.write(dir, name, []byte("ours"))
+	b.mem.Set(key, []byte("theirs"), nil)
+	b.write(Root, "other", []byte("other"))
+	drained := b.drainSoon()
+	all := b.all()
+	if all["p/other"] != "other" || all[key] != "theirs" {
+		t.Fatalf("bucket %q", all)
+	}
+	found := slices.Contains(slices.Collect(func(yield func(string) bool) {
+		for _, body := range all {
+			if !yield(body) {
+				return
+			}
+		}
+	}), "ours")
+	if rec, err := b.record(ino); !found && (err != nil || rec.State == journal.Flushing) {
+		t.Errorf("drain: %v; ours is neither in the bucket nor refused: state %v", drained, rec)
+	}
 }
