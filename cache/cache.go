@@ -43,8 +43,9 @@ type Cache struct {
 	// mu guards names, inode records, rows and files. Order: mu → file.mu →
 	// journal transaction, space, freshness. Never held for a data file's
 	// bytes or the network.
-	mu    sync.RWMutex
-	files map[Ino]*file
+	mu     sync.RWMutex
+	files  map[Ino]*file
+	flying map[Ino]bool // being sent
 }
 
 // Open takes the cache directory for this process, recovers what an earlier
@@ -60,7 +61,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{cfg: cfg, lock: lock, boot: journal.BootID(), files: map[Ino]*file{}, kernel: noKernel{}}
+	c := &Cache{cfg: cfg, lock: lock, boot: journal.BootID(), files: map[Ino]*file{}, flying: map[Ino]bool{}, kernel: noKernel{}}
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()
 	c.downloads = make(chan struct{}, max(cfg.MaxDownloads, 1))

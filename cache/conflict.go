@@ -18,12 +18,15 @@ func (ch *change) conflict(j *job, r *journal.Row, rec *journal.Inode, e *confli
 	if rec.Changed&journal.ChangedData == 0 && rec.At == j.key {
 		return ch.yield(j, rec, e)
 	}
-	if err := ch.unsent(j, rec, flushChanged); err != nil {
-		return outcome{}, err
-	}
 	oldDir, old := rec.Parent, rec.Name
 	p, err := ch.parkingPlace(rec)
+	if errors.Is(err, ErrNameTooLong) {
+		return ch.retryLater(j, r, rec, fmt.Errorf("conflict: no room for another name: %w", err))
+	}
 	if err != nil {
+		return outcome{}, err
+	}
+	if err := ch.unsent(j, rec, flushChanged); err != nil {
 		return outcome{}, err
 	}
 	if err := setState(rec, parked); err != nil {

@@ -387,3 +387,28 @@ func TestRefusedIsTriedOnRequest(t *testing.T) {
 	b.ok(b.FlushPath(t.Context(), "f", nil))
 	b.bucket(map[string]string{"p/f": "two"})
 }
+
+// A partly cached file whose put lost its reply finds its bytes in what that
+// put made, under whatever name the file has then.
+func TestRenameOfAPartlyCachedFileAfterALostReply(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	ctx := t.Context()
+	data := randomBytes(12<<20, 6)
+	b.mem.Set("p/f", data, nil)
+	h, err := b.Cache.Open(ctx, b.lookup("f"), OpenMode{Write: true})
+	b.ok(err)
+	b.put(h, []byte("patched"), 11<<20)
+	b.ok(h.Flush(ctx))
+	h.Release()
+	copy(data[11<<20:], "patched")
+	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Offline, When: remotetest.After})
+	b.attempt("p/f")
+	b.ok(b.Rename(ctx, Rename{OldParent: Root, OldName: "f", NewParent: Root, NewName: "g"}))
+	b.ok(b.drainSoon())
+	b.noConflicts()
+	b.bucket(map[string]string{"p/g": string(data)})
+	if got := b.read(Root, "g"); !bytes.Equal(got, data) {
+		t.Error("reads other bytes")
+	}
+}

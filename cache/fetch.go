@@ -320,7 +320,7 @@ func (c *Cache) recognise(ctx context.Context, f *file, o objectAt) (objectAt, b
 	nonce := ""
 	err := c.view(func(tx *journal.Tx) error {
 		r, found, err := tx.Row(o.key)
-		if found && r.Ino == f.ino {
+		if found && (r.Ino == f.ino || r.Holder == f.ino) {
 			nonce = r.Nonce
 		}
 		return err
@@ -329,17 +329,23 @@ func (c *Cache) recognise(ctx context.Context, f *file, o objectAt) (objectAt, b
 		return o, false
 	}
 	there, err := c.remote().Head(ctx, o.key)
-	if err != nil || there.Meta[metaNonce] != nonce || there.ETag == o.base.ETag {
+	if err != nil || !ownWrite(nonce, there) || there.ETag == o.base.ETag {
 		return o, false
 	}
 	return objectAt{baseOf(there), o.key}, true
 }
 
 // readBase reads a range of an object for the flusher.
-func (c *Cache) readBase(p []byte, off int64, base journal.Base, at string) (int, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.ReadTimeout)
+func (f *file) readBase(p []byte, off int64, o objectAt) (int, error) {
+	ctx, cancel := context.WithTimeout(f.c.ctx, f.c.cfg.ReadTimeout)
 	defer cancel()
-	if err := c.readBaseContext(ctx, p, off, objectAt{base, at}); err != nil {
+	err := f.c.readBaseContext(ctx, p, off, o)
+	if errors.Is(err, ErrStale) {
+		if next, ours := f.c.recognise(ctx, f, o); ours {
+			err = f.c.readBaseContext(ctx, p, off, next)
+		}
+	}
+	if err != nil {
 		return 0, err
 	}
 	return len(p), nil

@@ -107,6 +107,9 @@ func (c *Cache) begin(t task) (j *job, o outcome, err error) {
 		return err
 	})
 	if err == nil && j != nil {
+		if j.kind == jobPut || j.kind == jobCopy {
+			c.flying[j.row.Ino] = true
+		}
 		j.freeze()
 	}
 	for _, f := range used {
@@ -207,8 +210,8 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 		r.Want, r.Ino = journal.WantNothing, 0 // nothing keeps a row without its inode
 		return nil, outcome{due: time.Now()}, ch.putRow(t.key, r)
 	}
-	if rec.State == journal.Flushing || rec.State == journal.Redirtied {
-		return nil, outcome{due: time.Now().Add(sameInodeWait)}, nil // still on its way to the key it had before
+	if ch.c.flying[r.Ino] { // still on its way to the key it had before
+		return nil, outcome{due: time.Now().Add(sameInodeWait)}, nil
 	}
 	j := &job{key: t.key, rec: rec, kind: jobPut, retry: r.Nonce != ""}
 	if rec.Kind == File {
@@ -230,8 +233,8 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 		return nil, outcome{}, err
 	}
 	switch rec.State {
-	case journal.Clean, journal.Armed, journal.Conflicted:
-		rec.State = journal.Dirty // a crash came between its row and its state, or before it was parked
+	case journal.Clean, journal.Armed, journal.Conflicted, journal.Flushing, journal.Redirtied:
+		rec.State = journal.Dirty // the end of an earlier flush could not be journalled
 	}
 	if err := setState(rec, beginFlush); err != nil {
 		return nil, outcome{}, err

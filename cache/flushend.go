@@ -28,6 +28,7 @@ func (c *Cache) end(j *job, o s3backend.Object, cause error) (out outcome) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	delete(c.flying, j.row.Ino)
 	err := c.update("flushed", func(ch *change) (err error) {
 		r, err := ch.row(j.key)
 		if err != nil {
@@ -215,7 +216,7 @@ func (ch *change) tryAgain(j *job, r *journal.Row, rec *journal.Inode) (outcome,
 // waits for a person, a new change, or a long while.
 func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause error) (outcome, error) {
 	kind := s3backend.KindOf(cause)
-	out := outcome{failure: oneLine(cause), offline: kind == s3backend.Offline, refused: refusal(kind) || errors.Is(cause, ErrStale)}
+	out := outcome{failure: oneLine(cause), offline: kind == s3backend.Offline, refused: refusal(kind) || errors.Is(cause, ErrStale) || errors.Is(cause, ErrNameTooLong)}
 	e, wait := flushRetry, backoff(r.Attempts)
 	if out.refused {
 		e, wait = flushRefused, retryRefused

@@ -147,7 +147,7 @@ func (z *frozen) readPiece(p []byte, off int64) (int, error) {
 	case z.old.Contains(off, 1):
 		n = z.old.Within(off, n)[0].Len
 		z.f.mu.RUnlock()
-		return z.f.c.readBase(p[:n], off, z.base, z.at)
+		return z.f.readBase(p[:n], off, objectAt{z.base, z.at})
 	}
 	for _, s := range []extent.Set{z.saved, z.old} {
 		if w := s.Within(off, n); len(w) > 0 {
@@ -160,7 +160,7 @@ func (z *frozen) readPiece(p []byte, off int64) (int, error) {
 	}
 	n = z.f.ext.Present.Missing(off, n)[0].Len
 	z.f.mu.RUnlock()
-	return z.f.c.readBase(p[:n], off, z.base, z.at)
+	return z.f.readBase(p[:n], off, objectAt{z.base, z.at})
 }
 
 // readHoles reads exactly len(p) bytes; what lies behind the file's end is a

@@ -51,15 +51,53 @@ func (c *Cache) open(ctx context.Context, ino Ino, m OpenMode) (*Handle, error) 
 	case m.Write && rec.Name == markerBody:
 		return nil, ErrPermission
 	}
-	if err := c.revalidate(ctx, ino, rec, c.wholeHere(ino)); err != nil {
+	whole := c.wholeHere(ino)
+	check, err := c.checkDue(ino, rec, whole)
+	if err != nil {
 		return nil, err
 	}
+	byContent := check && !m.Write && !whole && rec.Size > 0 && rec.Size <= fetchUnit
+	if check && !byContent {
+		if err := c.revalidate(ctx, ino, rec); err != nil {
+			return nil, err
+		}
+	}
+	h, err := c.openNow(ino, m)
+	if err != nil || !byContent {
+		return h, err
+	}
+	return c.openByContent(ctx, h, rec)
+}
+
+func (c *Cache) openNow(ino Ino, m OpenMode) (*Handle, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if rec, err = c.recordLocked(ino); err != nil {
+	rec, err := c.recordLocked(ino)
+	if err != nil {
 		return nil, err
 	}
 	return c.openLocked(ino, rec, m)
+}
+
+// openByContent fetches a small file at its open: the condition of the GET
+// says whether the object is still the same, which saves asking before.
+func (c *Cache) openByContent(ctx context.Context, h *Handle, rec *journal.Inode) (*Handle, error) {
+	began, done := c.listings.ask()
+	defer done()
+	_, err := h.f.fetch(ctx, fetchSpan{n: rec.Size, unit: fetchUnit}, make([]byte, rec.Size))
+	if err == nil {
+		c.fresh.saw(h.f.ino, began)
+		return h, nil
+	}
+	if errors.Is(err, ErrStale) {
+		if err = c.revalidate(ctx, h.f.ino, rec); err == nil {
+			return h, nil
+		}
+	} else if c.serveStale(err) {
+		return h, nil // reading will say so
+	}
+	h.Release()
+	return nil, err
 }
 
 func (c *Cache) openLocked(ino Ino, rec *journal.Inode, m OpenMode) (*Handle, error) {

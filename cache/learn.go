@@ -199,15 +199,16 @@ func (c *Cache) learnAll(ctx context.Context, inos []Ino) error {
 	return g.Wait()
 }
 
-// revalidate compares a file with its object if that was not done within ttl.
-// ErrStale: the name now means another inode.
-func (c *Cache) revalidate(ctx context.Context, ino Ino, rec *journal.Inode, whole bool) error {
+// checkDue reports whether a file is to be compared with its object because
+// that was not done within AttrTTL.
+func (c *Cache) checkDue(ino Ino, rec *journal.Inode, whole bool) (bool, error) {
 	if rec.At == "" || rec.State != journal.Clean || c.quiet() && whole {
-		return nil
+		return false, nil
 	}
 	var l journal.Listing
 	var local bool
 	c.mu.RLock()
+	defer c.mu.RUnlock()
 	err := c.view(func(tx *journal.Tx) (err error) {
 		if l, _, err = tx.Listing(rec.Parent); err != nil {
 			return err
@@ -215,10 +216,12 @@ func (c *Cache) revalidate(ctx context.Context, ino Ino, rec *journal.Inode, who
 		_, local, err = tx.Row(rec.At)
 		return err
 	})
-	c.mu.RUnlock()
-	if err != nil || local || fresher(c.cfg.AttrTTL, l.Begun, c.fresh.seen(ino)) {
-		return err
-	}
+	return !local && !fresher(c.cfg.AttrTTL, l.Begun, c.fresh.seen(ino)), err
+}
+
+// revalidate compares a file with its object. ErrStale: the name now means
+// another inode.
+func (c *Cache) revalidate(ctx context.Context, ino Ino, rec *journal.Inode) error {
 	began, done := c.listings.ask()
 	defer done()
 	o, err := c.remote().Head(ctx, rec.At)

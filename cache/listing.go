@@ -46,7 +46,14 @@ func (l *listings) noteSettled(key string) {
 	if l.settled == nil {
 		l.settled = map[string]time.Time{}
 	}
-	l.settled[key] = time.Now()
+	now := time.Now()
+	l.settled[key] = now
+	// What a listing shows of the directories above may be the key itself.
+	for i := len(key) - 1; i > 0; i-- {
+		if key[i-1] == '/' {
+			l.settled[key[:i]] = now
+		}
+	}
 }
 
 // settledSince reports whether key settled at or after t.
@@ -292,10 +299,14 @@ func (ch *change) local(key string, ino Ino, rec *journal.Inode, t time.Time) (b
 	if rec.Kind != Dir {
 		return false, nil
 	}
-	below := false
-	err := ch.Rows(rec.Prefix, func(string, *journal.Row) error {
-		below = true
+	return ch.anyRow(rec.Prefix)
+}
+
+// anyRow reports whether there is a row of a key that begins so.
+func (ch *change) anyRow(prefix string) (found bool, err error) {
+	err = ch.Rows(prefix, func(string, *journal.Row) error {
+		found = true
 		return journal.Stop
 	})
-	return below, err
+	return found, err
 }

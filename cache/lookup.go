@@ -136,7 +136,7 @@ func fresher(ttl time.Duration, listed int64, seen time.Time) bool {
 // unpublished reports whether a directory exists here only, so that nobody
 // else can have put anything into it.
 func (c *Cache) unpublished(tx *journal.Tx, dir *journal.Inode) (bool, error) {
-	if dir.Base.ETag != "" || dir.Prefix == c.cfg.Prefix {
+	if dir.Base.ETag != "" || dir.Changed&journal.ChangedData == 0 { // made elsewhere, or long ago
 		return false, nil
 	}
 	r, found, err := tx.Row(dir.Prefix)

@@ -215,6 +215,11 @@ func (ch *change) mergeNew(ls *listing, name string, rec *journal.Inode, key str
 	if ch.c.listings.settledSince(key, ls.begun) {
 		return nil
 	}
+	if rec.Kind == Dir { // removed here: what is still in the bucket goes
+		if pending, err := ch.anyRow(key); err != nil || pending {
+			return err
+		}
+	}
 	_, err := ch.adopt(ls.dir, name, rec)
 	return err
 }

@@ -149,6 +149,7 @@ func TestRemovedTreeStaysRemoved(t *testing.T) {
 	b.mem.Set("p/v/f", []byte("f"), nil)
 	b.mem.Set("p/v/sub/g", []byte("g"), nil)
 	v, sub := b.lookup("v"), b.lookup("v", "sub")
+	b.listed(v, "f", "sub")
 	b.ok(b.Unlink(ctx, sub, "g"))
 	b.ok(b.Rmdir(ctx, v, "sub"))
 	b.ok(b.Unlink(ctx, v, "f"))
@@ -159,6 +160,22 @@ func TestRemovedTreeStaysRemoved(t *testing.T) {
 	b.ok(b.drainSoon())
 	b.listed(Root)
 	b.bucket(map[string]string{})
+}
+
+// A directory that seems to lose its last name, but was never listed, is not
+// taken for one that only exists here.
+func TestUnlistedDirectoryThatGetsAMarker(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, always)
+	ctx := t.Context()
+	b.mem.Set("p/v/f", []byte("f"), nil)
+	b.mem.Set("p/v/g", []byte("g"), nil)
+	v := b.lookup("v")
+	b.ok(b.Unlink(ctx, v, "g"))
+	if got, err := b.tryRead(v, "f"); err != nil || string(got) != "f" {
+		t.Errorf("reads %q, %v", got, err)
+	}
+	b.is(b.Rmdir(ctx, Root, "v"), ErrNotEmpty)
 }
 
 // staleLists answers a listing with what was there when it began.

@@ -261,10 +261,13 @@ func statusOf(err error) int {
 }
 
 // expecting finds the region in the text of AuthorizationHeaderMalformed.
-var expecting = regexp.MustCompile(`expecting '([a-z0-9-]+)'`)
+var expecting = regexp.MustCompile(`expecting ['"]([a-z0-9-]+)['"]`)
 
 // regionOf returns the region in which S3 says the bucket is, if it says so.
 func regionOf(err error) string {
+	if err == nil {
+		return ""
+	}
 	if re := (*smithyhttp.ResponseError)(nil); errors.As(err, &re) && re.Response != nil {
 		if region := re.Response.Header.Get("X-Amz-Bucket-Region"); region != "" {
 			return region

@@ -144,6 +144,8 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 		{301, "PermanentRedirect", "elsewhere", "eu-west-3", "wrong region: bucket bucket is in eu-west-3, not in us-east-1"},
 		{400, "AuthorizationHeaderMalformed", "the region 'us-east-1' is wrong; expecting 'eu-south-2'", "",
 			"wrong region: bucket bucket is in eu-south-2, not in us-east-1"},
+		{400, "AuthorizationHeaderMalformed", `the region "us-east-1" is wrong; expecting "eu-north-1"`, "",
+			"wrong region: bucket bucket is in eu-north-1, not in us-east-1"},
 	} {
 		t.Run(tc.code, func(t *testing.T) {
 			c := fake(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -157,6 +159,26 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("got %v, want %s…", err, tc.want)
 			}
 		})
+	}
+}
+
+func TestRegionOfOtherServersIsFoundOut(t *testing.T) {
+	t.Setenv("AWS_REGION", "")
+	for tells, want := range map[string]string{"eu-west-1": "eu-west-1", "": defaultRegion} {
+		c := fake(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodHead || r.Header.Get("Authorization") != "" {
+				t.Errorf("%s with authorization %q, want an anonymous HEAD", r.Method, r.Header.Get("Authorization"))
+			}
+			w.Header().Set("X-Amz-Bucket-Region", tells)
+			w.WriteHeader(http.StatusForbidden)
+		})
+		if c.Region() != want {
+			t.Errorf("a server in %q: region %q, want %q", tells, c.Region(), want)
+		}
+		c = fake(t, Options{Region: "ap-south-1"}, func(http.ResponseWriter, *http.Request) { t.Error("asked for a region that is given") })
+		if c.Region() != "ap-south-1" {
+			t.Errorf("region %q, want the one given", c.Region())
+		}
 	}
 }
 

@@ -27,8 +27,8 @@ type Client struct {
 }
 
 // New returns a client for the bucket of o. It asks the network only for the
-// bucket's region, if that is not given and the endpoint is Amazon's; whether
-// the bucket is there and may be used is for Check to find out.
+// bucket's region, if that is not given; whether the bucket is there and may
+// be used is for Check to find out.
 func New(ctx context.Context, o Options) (*Client, error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {

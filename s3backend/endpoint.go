@@ -44,13 +44,14 @@ func loopback(host string) bool {
 }
 
 // region returns the region to sign for: that of Options; of a custom endpoint
-// what the environment says, or the default; of Amazon where the bucket is.
+// what the environment says, else the server, else the default; of Amazon where
+// the bucket is.
 func region(ctx context.Context, cfg aws.Config, o Options, custom bool) (string, error) {
 	switch {
 	case o.Region != "":
 		return o.Region, nil
 	case custom && cfg.Region == "":
-		return defaultRegion, nil
+		return askRegion(ctx, cfg, o), nil
 	case custom:
 		return cfg.Region, nil
 	case strings.HasPrefix(o.Bucket, "arn:"):
@@ -72,6 +73,30 @@ func pathStyle(o Options, custom bool) bool {
 		return false
 	}
 	return !strings.HasPrefix(o.Bucket, "arn:") && (custom || strings.Contains(o.Bucket, "."))
+}
+
+// askRegion asks a custom endpoint for its region. Not every server tells it
+// to strangers, and most take any: then it is the default.
+func askRegion(ctx context.Context, cfg aws.Config, o Options) string {
+	ask := cfg.Copy()
+	ask.Credentials = aws.AnonymousCredentials{}
+	ask.Region = defaultRegion
+	api := s3.NewFromConfig(ask, func(s *s3.Options) {
+		endpoint(s, o)
+		s.UsePathStyle = pathStyle(o, true)
+		s.Retryer = aws.NopRetryer{}
+	})
+	ctx, cancel := context.WithTimeout(ctx, o.ReadTimeout)
+	defer cancel()
+	out, err := api.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &o.Bucket})
+	region := regionOf(err)
+	if err == nil {
+		region = aws.ToString(out.BucketRegion)
+	}
+	if region == "" {
+		return defaultRegion // whatever else is wrong shows with the first real request
+	}
+	return region
 }
 
 // findRegion asks Amazon where the bucket is; it answers strangers as well,

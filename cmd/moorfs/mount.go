@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -49,15 +50,11 @@ func newMountRequest(args, dashOs []string, flags layer) (mountRequest, error) {
 	if err != nil {
 		return mountRequest{}, err
 	}
-	layers, req := []layer{env}, mountRequest{src: src, dir: args[1]}
-	for _, arg := range dashOs {
-		d, err := parseDashO(arg, false)
-		if err != nil {
-			return mountRequest{}, err
-		}
-		layers, req.flags = append(layers, d.layer), d.flags
+	d, err := parseDashO(strings.Join(dashOs, ","), false)
+	if err != nil {
+		return mountRequest{}, err
 	}
-	req.set = newSettings(append(layers, flags)...)
+	req := mountRequest{src: src, dir: args[1], set: newSettings(env, d.layer, flags), flags: d.flags}
 	return req, checkSettings(req.set)
 }
 

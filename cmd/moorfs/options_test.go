@@ -48,6 +48,16 @@ func TestDefaultsAreValidAndComplete(t *testing.T) {
 	}
 }
 
+func TestLaterDashOCountsMore(t *testing.T) {
+	req, err := newMountRequest([]string{"s3://b", "/mnt"}, []string{"ro,suid,region=a", "rw,dev", "region=b"}, layer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if req.set.on("read-only") || req.set.text("region") != "b" || !req.flags.suid || !req.flags.dev {
+		t.Errorf("read-only %v, region %q, flags %+v", req.set.on("read-only"), req.set.text("region"), req.flags)
+	}
+}
+
 func TestOptionValues(t *testing.T) {
 	here, err := os.Getwd()
 	if err != nil {

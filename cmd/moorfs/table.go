@@ -50,7 +50,7 @@ var mountOptions = []option{
 	{name: "negative-ttl", kind: duration, def: "5s", group: freshness, help: "trust that a file is absent for this long"},
 	{name: "attrs", kind: choice, def: "auto", choices: []string{"auto", "exact", "list"}, group: freshness, help: "exact: one HEAD per object for mode, owner and times; list: none; auto is exact"},
 
-	{name: "max-uploads", kind: count, def: "8", group: speed, help: "uploads at a time"},
+	{name: "max-uploads", kind: count, def: "16", group: speed, help: "uploads at a time"},
 	{name: "max-downloads", kind: count, def: "16", group: speed, help: "downloads at a time"},
 	{name: "part-size", kind: size, def: "16MiB", group: speed, help: "part of a multipart upload, at least 5MiB"},
 	{name: "read-ahead", kind: size, def: "32MiB", group: speed, help: "fetch this far ahead of a sequential reader"},
