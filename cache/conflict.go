@@ -16,7 +16,7 @@ import (
 // of its own beside it and is uploaded there. No byte moves, and writers go on.
 func (ch *change) conflict(j *job, r *journal.Row, rec *journal.Inode, e *conflictError) (outcome, error) {
 	if rec.Changed&journal.ChangedData == 0 && rec.At == j.key {
-		return ch.yield(j, rec, e)
+		return ch.yield(j, r, rec, e)
 	}
 	oldDir, old := rec.Parent, rec.Name
 	p, err := ch.parkingPlace(rec)
@@ -38,9 +38,10 @@ func (ch *change) conflict(j *job, r *journal.Row, rec *journal.Inode, e *confli
 		rec.Changed |= journal.ChangedData
 	}
 	theirs := s3backend.Entry{Key: j.key, Size: e.theirs.Size, ETag: e.theirs.ETag, Modified: e.theirs.Modified}
+	r.Want, r.Ino = journal.WantNothing, 0
 	err = errors.Join(ch.PutInode(j.row.Ino, rec),
 		ch.PutDirent(p.dir, p.name, journal.Dirent{Ino: j.row.Ino, Kind: rec.Kind}),
-		ch.DeleteUpload(j.key), ch.dropRow(j.key), ch.wantInode(p.key, j.row.Ino, rec, journal.Base{}),
+		ch.putRow(j.key, r), ch.wantInode(p.key, j.row.Ino, rec, journal.Base{}),
 		ch.PutConflict(ch.now, j.row.Ino, journal.Conflict{Old: j.key, New: p.key, Ours: r.ETag, Theirs: e.theirs.ETag, When: ch.now, Ino: j.row.Ino}))
 	if err != nil {
 		return outcome{}, err
@@ -57,13 +58,14 @@ func (ch *change) conflict(j *job, r *journal.Row, rec *journal.Inode, e *confli
 
 // yield ends a lineage of which only attributes were changed here: there is no
 // content of ours to keep, and the bucket's version stays.
-func (ch *change) yield(j *job, rec *journal.Inode, e *conflictError) (outcome, error) {
+func (ch *change) yield(j *job, r *journal.Row, rec *journal.Inode, e *conflictError) (outcome, error) {
 	dir, name := rec.Parent, rec.Name
 	if err := ch.unsent(j, rec, flushRetry); err != nil {
 		return outcome{}, err
 	}
 	theirs := s3backend.Entry{Key: j.key, Size: e.theirs.Size, ETag: e.theirs.ETag, Modified: e.theirs.Modified}
-	if err := errors.Join(ch.orphan(j.row.Ino, rec, unlinked), ch.dropRow(j.key)); err != nil {
+	r.Want, r.Ino = journal.WantNothing, 0
+	if err := errors.Join(ch.orphan(j.row.Ino, rec, unlinked), ch.putRow(j.key, r)); err != nil {
 		return outcome{}, err
 	}
 	if _, err := ch.adopt(dir, name, entryInode(ch.c, File, j.key, theirs)); err != nil {
@@ -89,7 +91,7 @@ func (ch *change) parkingPlace(rec *journal.Inode) (p parking, err error) {
 	}
 	p.dir = rec.Parent
 	dir, found, err := ch.Inode(p.dir)
-	for err == nil && found && !hasObject(dir) {
+	for err == nil && found && p.dir != Root && !hasObject(dir) {
 		p.dir = dir.Parent
 		dir, found, err = ch.Inode(p.dir)
 	}

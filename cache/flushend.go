@@ -110,7 +110,11 @@ func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, err
 		ch.arm(r)
 		return outcome{due: time.Unix(0, r.Due)}, ch.putRowSized(j.key, r, rec.Size)
 	}
-	ch.c.removeSidecar(j.row.Ino)
+	ch.clean = append(ch.clean, j.row.Ino)
+	if j.litter {
+		r.Want, r.Ino, r.Nonce = journal.WantNothing, 0, j.row.Nonce
+		return outcome{settled: true}, ch.putRow(j.key, r)
+	}
 	return outcome{settled: true}, ch.dropRow(j.key)
 }
 
@@ -341,7 +345,7 @@ func (c *Cache) lookBeforeDelete(ctx context.Context, j *job) error {
 		return err
 	case ownWrite(j.row.Nonce, o), j.row.Known == journal.KnownNot:
 		setKnown(&j.row, baseOf(o))
-	case j.row.Known == journal.KnownAbsent:
+	case j.row.Known == journal.KnownAbsent && j.row.Want == journal.WantAbsent:
 		return &s3backend.Error{Op: "delete", Key: j.key, Kind: s3backend.Changed}
 	}
 	return nil

@@ -280,6 +280,11 @@ func (q *queue) finish(tasks []task, out map[string]outcome) {
 		case o.settled || o.failure == "":
 			q.hold = time.Time{}
 		}
+		if it.again && !o.settled && o.after == "" && it.next.Before(o.due) { // changed since: what was found no longer counts
+			it.refused, it.failure = false, ""
+			q.schedule(it, it.next)
+			continue
+		}
 		switch {
 		case o.settled && !it.again:
 			q.remove(key, it)

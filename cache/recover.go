@@ -11,6 +11,7 @@ import (
 	"github.com/moorfs/moorfs/cache/extent"
 	"github.com/moorfs/moorfs/cache/journal"
 	"github.com/moorfs/moorfs/cache/names"
+	"github.com/moorfs/moorfs/s3backend"
 )
 
 // ballast is the disk the journal gives up to survive a full disk.
@@ -71,6 +72,9 @@ func (c *Cache) recoverRows(start journal.Start) error {
 	if err != nil {
 		return err
 	}
+	if err := c.recoverUploads(); err != nil {
+		return err
+	}
 	for len(keys) > 0 {
 		n := min(len(keys), mergeBatch)
 		err := c.update("recovered", func(ch *change) error {
@@ -87,6 +91,19 @@ func (c *Cache) recoverRows(start journal.Start) error {
 		keys = keys[n:]
 	}
 	return nil
+}
+
+// recoverUploads has uploads aborted that no row will finish.
+func (c *Cache) recoverUploads() error {
+	return c.update("recovered", func(ch *change) error {
+		return ch.Uploads(func(key string, _ s3backend.Upload, _ uint64) error {
+			_, found, err := ch.Row(key)
+			if err != nil || found {
+				return err
+			}
+			return ch.putRow(key, &journal.Row{Since: ch.now, Due: ch.now})
+		})
+	})
 }
 
 func (ch *change) recoverRow(key string, start journal.Start) error {

@@ -73,7 +73,7 @@ func copySparse(to, from string) error {
 func TestKillAfterTruncate(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	data := randomBytes(3<<20, 1)
+	data := someBytes(3<<20, 1)
 	ino := b.write(Root, "f", data)
 	b.drain()
 	h, err := b.Cache.Open(t.Context(), ino, OpenMode{Write: true, Truncate: true})
@@ -92,7 +92,7 @@ func TestKillAfterTruncate(t *testing.T) {
 func TestKillWhileRewriting(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	data, next := randomBytes(6<<20, 1), randomBytes(3<<20, 2)
+	data, next := someBytes(6<<20, 1), someBytes(3<<20, 2)
 	ino := b.write(Root, "f", data)
 	b.drain()
 	h, err := b.Cache.Open(t.Context(), ino, OpenMode{Write: true, Truncate: true})
@@ -138,7 +138,7 @@ func TestKillDuringADeletion(t *testing.T) {
 func TestLostJournalIsRebuilt(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	big := randomBytes(9<<20, 3)
+	big := someBytes(9<<20, 3)
 	b.mem.Set("p/d/big", big, nil)
 	d := b.lookup("d")
 	h, err := b.Cache.Open(t.Context(), b.lookup("d", "big"), OpenMode{Write: true})
@@ -201,7 +201,7 @@ func TestCreateBelowAVanishedDirectory(t *testing.T) {
 func TestLostJournalDeletesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	data := randomBytes(100<<10, 7)
+	data := someBytes(100<<10, 7)
 	b.write(Root, "f", data)
 	after := b.crash(func(c *Config) {
 		b.ok(os.WriteFile(filepath.Join(c.Dir, "db", "MANIFEST"), []byte("none"), 0o600))
@@ -224,7 +224,7 @@ func TestLostJournalDeletesNothing(t *testing.T) {
 func TestKillDuringAnUploadInParts(t *testing.T) {
 	t.Parallel()
 	b, faults := newFaulty(t)
-	data := randomBytes(23<<20, 8)
+	data := someBytes(23<<20, 8)
 	b.write(Root, "f", data)
 	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Offline, When: remotetest.Midway})
 	b.attempt("p/f")
@@ -245,7 +245,7 @@ func TestKillWithAnUnlinkedOpenFile(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	ctx := t.Context()
-	b.mem.Set("p/big", randomBytes(9<<20, 9), nil)
+	b.mem.Set("p/big", someBytes(9<<20, 9), nil)
 	h, err := b.Cache.Open(ctx, b.lookup("big"), OpenMode{Write: true})
 	b.ok(err)
 	defer h.Release()
@@ -272,7 +272,7 @@ func TestKillWithOpenFiles(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	ctx := t.Context()
-	base := randomBytes(9<<20, 10)
+	base := someBytes(9<<20, 10)
 	b.mem.Set("p/old", base, nil)
 	_, n, err := b.Create(ctx, Root, "new", New{Mode: 0o600})
 	b.ok(err)

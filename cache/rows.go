@@ -19,12 +19,14 @@ const maxKey = 1024
 // has committed.
 type change struct {
 	*journal.Tx
-	c    *Cache
-	now  int64
-	poke map[string]poke
-	gone []Ino   // data files to remove
-	used []*file // to be closed if nobody uses them after all
-	reap []Ino   // vanished directories with names below them
+	c     *Cache
+	now   int64
+	poke  map[string]poke
+	gone  []Ino   // data files to remove
+	used  []*file // to be closed if nobody uses them after all
+	saved *file   // whose size, times and extents this transaction holds
+	clean []Ino   // sidecars to remove
+	reap  []Ino   // vanished directories with names below them
 }
 
 type poke struct {
@@ -51,6 +53,9 @@ func (c *Cache) update(name string, fn func(ch *change) error) error {
 	}
 	for _, ino := range ch.gone {
 		c.removeData(ino)
+	}
+	for _, ino := range ch.clean {
+		c.removeSidecar(ino)
 	}
 	for _, ino := range ch.reap {
 		c.queueReap(ino)

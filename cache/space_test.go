@@ -17,7 +17,7 @@ import (
 func TestFullCacheMakesRoomForReaders(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *Config) { c.Size = 10 << 20 })
-	one, two := randomBytes(8<<20, 1), randomBytes(8<<20, 2)
+	one, two := someBytes(8<<20, 1), someBytes(8<<20, 2)
 	b.mem.Set("p/one", one, nil)
 	b.mem.Set("p/two", two, nil)
 	if got := b.read(Root, "one"); !bytes.Equal(got, one) {
@@ -37,8 +37,8 @@ func TestFullCacheMakesRoomForReaders(t *testing.T) {
 func TestExchangeWithAFullCache(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *Config) { c.Size = 10 << 20 })
-	one := randomBytes(8<<20, 1)
-	a, z := randomBytes(3<<20, 2), randomBytes(3<<20, 3)
+	one := someBytes(8<<20, 1)
+	a, z := someBytes(3<<20, 2), someBytes(3<<20, 3)
 	b.mem.Set("p/one", one, nil)
 	b.mem.Set("p/a", a, nil)
 	b.mem.Set("p/b", z, nil)
@@ -53,8 +53,8 @@ func TestExchangeWithAFullCache(t *testing.T) {
 func TestUnlinkedOpenFileWithAFullCache(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *Config) { c.Size = 10 << 20 })
-	data := randomBytes(3<<20, 2)
-	b.mem.Set("p/one", randomBytes(8<<20, 1), nil)
+	data := someBytes(3<<20, 2)
+	b.mem.Set("p/one", someBytes(8<<20, 1), nil)
 	b.mem.Set("p/f", data, nil)
 	h, err := b.Cache.Open(t.Context(), b.lookup("f"), OpenMode{})
 	b.ok(err)
@@ -75,7 +75,7 @@ func TestUnlinkedOpenFileWithAFullCache(t *testing.T) {
 func TestFileLargerThanTheCache(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *Config) { c.Size = 8 << 20 })
-	data := randomBytes(24<<20, 1)
+	data := someBytes(24<<20, 1)
 	b.mem.Set("p/big", data, nil)
 	if got := b.read(Root, "big"); !bytes.Equal(got, data) {
 		t.Error("reads other bytes")
@@ -99,7 +99,7 @@ func TestWritersWaitForUploads(t *testing.T) {
 	want := map[string]string{}
 	for i := range uint64(8) {
 		name := string(rune('a' + i))
-		data := randomBytes(2<<20, i)
+		data := someBytes(2<<20, i)
 		b.write(Root, name, data)
 		want["p/"+name] = string(data)
 	}
@@ -116,7 +116,7 @@ func TestWritersWaitForUploads(t *testing.T) {
 func TestPunchedDirtyFile(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	data := randomBytes(20<<20, 5)
+	data := someBytes(20<<20, 5)
 	ino := b.write(Root, "f", data)
 	b.drain()
 	h, err := b.Cache.Open(t.Context(), ino, OpenMode{Write: true})

@@ -18,7 +18,7 @@ import (
 	"github.com/moorfs/moorfs/s3backend"
 )
 
-var sweepStride = flag.Int("cache.sweep", 4, "fail every so manieth call only; 1: each")
+var sweepStride = flag.Int("cache.sweep", 15, "fail every so manieth call only; 1: each")
 
 // A sweep is one run of a fixed program with a call to the bucket that fails.
 type sweep struct {
@@ -180,7 +180,7 @@ func runSweep(t *testing.T, fault remotetest.Fault) bool {
 }
 
 func (s *sweep) prepare() {
-	s.old = randomBytes(5<<20, 1)
+	s.old = someBytes(5<<20, 1)
 	s.mem.Set("p/old", s.old, nil)
 	for _, name := range []string{"meta", "r", "u", "x", "y"} {
 		s.mem.Set("p/"+name, []byte("content of "+name), nil)
@@ -234,7 +234,7 @@ func (s *sweep) remove1(dir Ino, path string) {
 func (s *sweep) first() {
 	ctx := s.t.Context()
 	s.put1(Root, "a", "first content")
-	s.put1(Root, "b", string(randomBytes(600<<10, 2)))
+	s.put1(Root, "b", string(someBytes(600<<10, 2)))
 	s.patch(100, "patched")
 	mode := uint32(0o711)
 	_, err := s.SetAttr(ctx, s.lookup("meta"), AttrChange{Mode: &mode})
@@ -253,7 +253,7 @@ func (s *sweep) first() {
 func (s *sweep) second() {
 	ctx := s.t.Context()
 	s.put1(Root, "a", "second")
-	s.put1(Root, "b", string(randomBytes(600<<10, 3)))
+	s.put1(Root, "b", string(someBytes(600<<10, 3)))
 	s.patch(4<<20+1050, "again")
 	s.put1(Root, "t", "an editor's save")
 	s.move("t", "s", false)
@@ -327,7 +327,7 @@ func TestRandomProgramsWithFaults(t *testing.T) {
 	if *randomSeed == 0 {
 		seeds = nil
 		start := uint64(time.Now().UnixNano())
-		for i := range *randomRuns / 2 {
+		for i := range *randomRuns / 3 {
 			seeds = append(seeds, start+uint64(i))
 		}
 	}

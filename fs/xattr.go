@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"syscall"
 
@@ -34,11 +35,23 @@ func (n *node) Getxattr(ctx context.Context, name string, dest []byte) (uint32, 
 	return uint32(copy(dest, value)), 0
 }
 
+// computed are the attributes that only tell something; those that a file has
+// at the moment are listed, too, so that "getfattr -d" shows them.
+var computed = [...]string{cache.XattrState, cache.XattrETag, cache.XattrVersion}
+
 // Listxattr copies the names, each ended by a zero byte, into dest.
 func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
 	names, err := n.sys.c.Xattrs(ctx, n.ino)
 	if err != nil {
 		return 0, n.errno("listxattr", err)
+	}
+	for _, name := range computed {
+		switch _, err := n.sys.c.Xattr(ctx, n.ino, name); {
+		case err == nil:
+			names = append(names, name)
+		case !errors.Is(err, cache.ErrNoAttr):
+			return 0, n.errno("listxattr", err)
+		}
 	}
 	size := 0
 	for _, name := range names {

@@ -63,7 +63,7 @@ func (c *Client) diagnose(e, raw error) error {
 	case NoBucket, NotFound:
 		return fmt.Errorf("no such bucket: %s: %w", bucket, e)
 	case Denied:
-		for _, code := range []string{"SignatureDoesNotMatch", "InvalidAccessKeyId", "InvalidToken"} {
+		for _, code := range []string{"SignatureDoesNotMatch", "InvalidAccessKeyId", "XAdminUserNotFound", "InvalidToken"} {
 			if strings.Contains(text, code) {
 				return fmt.Errorf("bad credentials for bucket %s: %w", bucket, e)
 			}

@@ -44,6 +44,7 @@ var kindOfCode = map[string]Kind{
 	"AccessDenied":                  Denied,
 	"Forbidden":                     Denied,
 	"InvalidAccessKeyId":            Denied,
+	"XAdminUserNotFound":            Denied, // versitygw's, with 404
 	"SignatureDoesNotMatch":         Denied,
 	"ExpiredToken":                  Denied,
 	"ExpiredTokenException":         Denied,
@@ -164,7 +165,13 @@ func kindOfText(code, message string) (Kind, bool) {
 	if kind, ok := kindOfCode[code]; ok {
 		return kind, true
 	}
-	return Denied, strings.HasPrefix(code, "KMS.")
+	return Denied, isKMS(code)
+}
+
+// isKMS reports whether a code is the key service's: "KMS.…" of Amazon,
+// "kms:…" of MinIO.
+func isKMS(code string) bool {
+	return strings.HasPrefix(code, "KMS.") || strings.HasPrefix(code, "kms:")
 }
 
 func kindOfStatus(status int) Kind {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/moorfs/moorfs/fs"
 	"github.com/moorfs/moorfs/s3backend"
@@ -31,7 +32,7 @@ func (m *mounting) probe(ctx context.Context) error {
 	}
 	if !found {
 		if caps, err = m.client.Probe(ctx, m.req.src.prefix); err != nil {
-			return probeError(err)
+			return probeError(err, m.probed.SSE)
 		}
 		b, err := json.Marshal(caps)
 		if err != nil {
@@ -46,11 +47,17 @@ func (m *mounting) probe(ctx context.Context) error {
 	return nil
 }
 
-func probeError(err error) error {
-	if s3backend.KindOf(err) == s3backend.Denied {
-		return fmt.Errorf("the bucket cannot be written to (mount it with --read-only, or allow s3:PutObject, s3:GetObject and s3:DeleteObject): %w", err)
+// probeError says what would let a bucket be written to with the encryption
+// sse.
+func probeError(err error, sse string) error {
+	if s3backend.KindOf(err) != s3backend.Denied {
+		return err
 	}
-	return err
+	needs := "s3:PutObject, s3:GetObject and s3:DeleteObject"
+	if strings.HasPrefix(sse, "aws:kms") {
+		needs += ", and kms:GenerateDataKey and kms:Decrypt of the key"
+	}
+	return fmt.Errorf("the bucket cannot be written to (mount it with --read-only, or allow %s): %w", needs, err)
 }
 
 // fsOptions says how the kernel's side is to behave.

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/moorfs/moorfs/cache"
 	"github.com/moorfs/moorfs/s3backend"
@@ -145,24 +142,4 @@ func cacheConfig(src source, s settings, dir string) (cache.Config, error) {
 		MaxUploads: s.number("max-uploads", 0), MaxDownloads: s.number("max-downloads", 0), PartSize: s.bytes("part-size"),
 		ReadAhead: s.bytes("read-ahead"), ReadTimeout: readTimeout,
 	}, nil
-}
-
-// cacheLimits returns the size of the cache and what it leaves free.
-func cacheLimits(s settings, dir string) (limit, minFree int64, err error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, 0, fmt.Errorf("cache directory %s: %w", dir, err)
-	}
-	total, free := int64(st.Blocks)*st.Bsize, int64(st.Bavail)*st.Bsize
-	limit, minFree = min(20<<30, free/2), min(1<<30, total/20)
-	if s.text("cache-size") != "" {
-		limit = s.bytes("cache-size")
-	}
-	if s.text("cache-min-free") != "" {
-		minFree = s.bytes("cache-min-free")
-	}
-	if limit <= 0 {
-		return 0, 0, errors.New("no room for a cache: free space on the disk of " + dir + ", or name another with --cache-dir")
-	}
-	return limit, minFree, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 func newFlushCommand() *cobra.Command {
@@ -82,7 +83,9 @@ func flushTargetOf(path string) (flushTarget, error) {
 	}
 	m, found, err := mountOf(abs)
 	if err == nil && !found { // perhaps behind a symbolic link
-		if abs, err = filepath.EvalSymlinks(abs); err != nil {
+		if abs, err = filepath.EvalSymlinks(abs); errors.Is(err, unix.ENOTCONN) {
+			return flushTarget{}, fmt.Errorf("flush %s: the mount's daemon is dead; mount it again, nothing that was written is lost", path)
+		} else if err != nil {
 			return flushTarget{}, fmt.Errorf("flush: %w", err)
 		}
 		m, found, err = mountOf(abs)

@@ -66,7 +66,7 @@ func (m mountReport) rows(row func(name, format string, args ...any)) {
 			row("", "and %d more", max(c.Queued, len(c.Work))-i)
 			break
 		}
-		row("queued", "%s  %s  %s, since %s", k.Key, bytesText(k.Size), k.State, humanize.Time(k.Since))
+		row("queued", "%s  %s  %s, %s", k.Key, bytesText(k.Size), k.State, humanize.Time(k.Since))
 	}
 	for _, x := range c.Conflicts {
 		row("conflict", "%s: kept beside it as %s, %s", x.Path, x.Parked, humanize.Time(x.When))

@@ -41,7 +41,7 @@ var mountOptions = []option{
 
 	{name: "cache-dir", kind: path, group: local, help: "where copies and unsent work live; default /var/lib/moorfs/ID, for a user ~/.local/share/moorfs/ID"},
 	{name: "cache-size", kind: size, group: local, help: "evict copies beyond this; default 20 GiB or half the free space"},
-	{name: "cache-min-free", kind: size, group: local, help: "leave this much of the disk free; default 1 GiB or 5 %"},
+	{name: "cache-min-free", kind: size, group: local, help: "leave this much of the disk free, at least 192 MiB; default 1 GiB or 5 %"},
 	{name: "write-back", kind: duration, def: "2s", group: local, help: "upload this long after the last close (at most 30s after the first)"},
 	{name: "durability", kind: choice, def: "local", choices: []string{"local", "bucket"}, group: local, help: "what fsync and close wait for"},
 
