@@ -63,6 +63,9 @@ func (ch *change) begin(t task) (*job, outcome, error) {
 		}
 	}
 	if r.Want != journal.WantInode {
+		if late := ch.c.opened.Add(lateWrite); ch.c.crashed && r.Nonce != "" && late.After(time.Now()) {
+			return nil, outcome{due: late, pause: true}, nil
+		}
 		r.Progress = journal.Running
 		u, _, _, err := ch.Upload(t.key)
 		return &job{key: t.key, row: *r, kind: jobDelete, drop: u}, outcome{}, errors.Join(err, ch.PutRow(t.key, r))
@@ -130,7 +133,7 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 		return nil, outcome{due: time.Now()}, ch.putRow(t.key, r)
 	}
 	if ch.c.flying[r.Ino] { // still on its way to the key it had before
-		return nil, outcome{due: time.Now().Add(sameInodeWait)}, nil
+		return nil, outcome{due: time.Now().Add(sameInodeWait), pause: true}, nil
 	}
 	j := &job{key: t.key, rec: rec, kind: jobPut, retry: r.Nonce != ""}
 	if rec.Kind == File {

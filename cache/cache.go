@@ -21,13 +21,15 @@ const syncInterval = 5 * time.Second
 // A Cache is the local side of one mounted prefix. All methods may be called
 // concurrently. Times of the caller's context bound every wait for the bucket.
 type Cache struct {
-	cfg   Config
-	db    *journal.DB
-	boot  string
-	lock  *os.File // flocked: this process owns the directory
-	queue *queue
-	space *space
-	fresh *freshness
+	cfg     Config
+	db      *journal.DB
+	opened  time.Time
+	crashed bool // the process before this one did not close the cache
+	boot    string
+	lock    *os.File // flocked: this process owns the directory
+	queue   *queue
+	space   *space
+	fresh   *freshness
 	health
 	sent      atomic.Int64 // bytes uploaded
 	kernel    Kernel
@@ -61,7 +63,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{cfg: cfg, lock: lock, boot: journal.BootID(), files: map[Ino]*file{}, flying: map[Ino]bool{}, kernel: noKernel{}}
+	c := &Cache{cfg: cfg, lock: lock, opened: time.Now(), boot: journal.BootID(), files: map[Ino]*file{}, flying: map[Ino]bool{}, kernel: noKernel{}}
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()
 	c.downloads = make(chan struct{}, max(cfg.MaxDownloads, 1))

@@ -61,7 +61,8 @@ type task struct {
 // An outcome says what became of a key that a worker took.
 type outcome struct {
 	settled bool
-	due     time.Time // if not settled: try again then
+	due     time.Time // if not settled: try again then, or at once if somebody waits …
+	pause   bool      // … but not before due in any case
 	after   string    // if not settled: when the row of this key has settled
 	refused bool
 	offline bool
@@ -313,8 +314,8 @@ func (q *queue) reschedule(it *item, o outcome) {
 		q.giveUp(it, o.failure, 0)
 	}
 	urgent := it.urgent
-	if o.failure != "" {
-		it.urgent = false // its back-off counts
+	if o.pause || o.failure != "" {
+		it.urgent = false // nobody's asking makes it earlier
 	}
 	q.schedule(it, o.due)
 	it.urgent = urgent

@@ -17,6 +17,10 @@ import (
 // ballast is the disk the journal gives up to survive a full disk.
 const ballast = journal.RecommendedBallast
 
+// lateWrite is how long a request that the dead process had sent may still
+// take effect: a key that is to be empty is looked at after that.
+const lateWrite = 3 * time.Second
+
 // recover opens the journal and makes of what an earlier process left, by
 // crash or not, the state that it had acknowledged. Afterwards the rows say
 // what is to be done; nothing else is remembered.
@@ -28,6 +32,7 @@ func (c *Cache) recover() error {
 	if err != nil {
 		return err
 	}
+	c.crashed = !start.Fresh && !start.Clean
 	if err := c.ensureRoot(); err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrMounted says that the same source is mounted at the mountpoint already,
@@ -91,6 +93,9 @@ func clearDead(dir string, m mount) error {
 // errNotEmpty says that a mount would hide files.
 var errNotEmpty = errors.New("not empty; use the option nonempty to mount over its files")
 
+// errNotYours says what fusermount3 would only say on its own stderr.
+var errNotYours = errors.New("you may not write to it; only root may mount there")
+
 func checkDir(dir string, nonempty bool) error {
 	st, err := os.Stat(dir)
 	if err != nil {
@@ -98,6 +103,9 @@ func checkDir(dir string, nonempty bool) error {
 	}
 	if !st.IsDir() {
 		return syscall.ENOTDIR
+	}
+	if !asRoot() && unix.Access(dir, unix.W_OK) != nil {
+		return errNotYours
 	}
 	if nonempty {
 		return nil

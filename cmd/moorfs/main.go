@@ -24,7 +24,7 @@ func run(args []string) int {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
-	if err := ensureHome(); err != nil {
+	if err := ensureEnvironment(); err != nil {
 		return report(os.Stderr, err)
 	}
 	switch filepath.Base(args[0]) {

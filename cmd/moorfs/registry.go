@@ -137,7 +137,11 @@ func mountsHere() ([]registration, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range foreignRegistries(own) {
+	others, err := otherRegistries(own)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range others {
 		more, err := r.list()
 		if err != nil {
 			continue // another user's affair
@@ -153,11 +157,22 @@ func mountsHere() ([]registration, error) {
 	return all, nil
 }
 
-func foreignRegistries(own registry) []registry {
+// otherRegistries are where others register, and where this user's mounts do
+// with another environment: umount(8) calls its helper with a bare one.
+func otherRegistries(own registry) ([]registry, error) {
 	dirs := []string{"/run/moorfs"}
 	if os.Geteuid() == 0 {
-		users, _ := filepath.Glob("/run/user/*/moorfs")
+		users, err := filepath.Glob("/run/user/*/moorfs")
+		if err != nil {
+			return nil, err
+		}
 		dirs = append(dirs, users...)
+	} else {
+		root, err := stateRoot()
+		if err != nil {
+			return nil, err
+		}
+		dirs = append(dirs, fmt.Sprintf("/run/user/%d/moorfs", os.Geteuid()), filepath.Join(root, "run"))
 	}
 	var out []registry
 	for _, d := range dirs {
@@ -165,7 +180,7 @@ func foreignRegistries(own registry) []registry {
 			out = append(out, registry{dir: d})
 		}
 	}
-	return out
+	return out, nil
 }
 
 func ownerOf(path string) (uint32, bool) {

@@ -89,8 +89,14 @@ func homeDir() (string, error) {
 	return u.HomeDir, nil
 }
 
-// ensureHome sets HOME for the libraries that read ~/.aws.
-func ensureHome() error {
+// ensureEnvironment sets what systemd's units and umount(8) leave out: HOME,
+// for the libraries that read ~/.aws, and PATH, where fusermount3 is found.
+func ensureEnvironment() error {
+	if os.Getenv("PATH") == "" {
+		if err := os.Setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"); err != nil {
+			return err
+		}
+	}
 	if os.Getenv("HOME") != "" {
 		return nil
 	}
