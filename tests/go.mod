@@ -1,6 +1,6 @@
 module github.com/moorfs/moorfs/tests
 
-go 1.26.8
+go 1.26.0
 
 replace github.com/moorfs/moorfs => ../
 
