@@ -227,6 +227,10 @@ func TestConflictKeepsBoth(t *testing.T) {
 	if s := b.Status(); len(s.Conflicts) != 1 {
 		t.Errorf("status %+v", s)
 	}
+	state, err := b.Xattr(t.Context(), b.lookup(parked), XattrState)
+	if want := `conflict: changed here while others changed "p/f.txt"; synced`; err != nil || string(state) != want {
+		t.Errorf("state %q, %v, want %q", state, err, want)
+	}
 }
 
 func TestChmodIsOneSelfCopy(t *testing.T) {

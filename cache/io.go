@@ -146,7 +146,7 @@ func (f *file) beforeOverwrite(off, n int64) error {
 		return nil
 	}
 	f.ext.Touched.Add(from, to-from)
-	return f.c.db.Update("touched", func(tx *journal.Tx) error { return tx.PutExtents(f.ino, f.extents()) })
+	return diskFull(f.c.db.Update("touched", func(tx *journal.Tx) error { return tx.PutExtents(f.ino, f.extents()) }))
 }
 
 // wrote notes new content; a gap it leaves behind the old end is a hole that

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,7 +47,7 @@ func (c *Cache) update(name string, fn func(ch *change) error) error {
 		return fn(ch)
 	})
 	if err != nil {
-		return err
+		return diskFull(err)
 	}
 	if len(ch.poke) > 0 {
 		c.queue.tell(ch.poke)
@@ -79,6 +80,14 @@ func (ch *change) putRowSized(key string, r *journal.Row, size int64) error {
 	p := ch.poke[key]
 	p.size = size
 	ch.poke[key] = p
+	return err
+}
+
+// diskFull says of a journal that has no room what a program shall see.
+func diskFull(err error) error {
+	if errors.Is(err, journal.ErrFull) {
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
 	return err
 }
 

@@ -35,11 +35,20 @@ func (e *Unfinished) Error() string {
 func (c *Cache) stateOf(ino Ino, rec *journal.Inode) string {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	state, parked := "dirty", ""
 	if rec.State == journal.Clean || rec.State == journal.Armed {
-		return "synced"
+		state = "synced"
 	}
-	state := "dirty"
 	err := c.view(func(tx *journal.Tx) error {
+		err := tx.Conflicts(func(_ int64, of Ino, x journal.Conflict) error {
+			if of == ino {
+				parked = fmt.Sprintf("conflict: changed here while others changed %q; ", x.Old)
+			}
+			return nil
+		})
+		if err != nil || state == "synced" {
+			return err
+		}
 		key, err := keyOf(tx, rec)
 		if err != nil || key == "" {
 			return err
@@ -69,7 +78,7 @@ func (c *Cache) stateOf(ino Ino, rec *journal.Inode) string {
 	if err != nil {
 		return "unknown: " + oneLine(err)
 	}
-	return state
+	return parked + state
 }
 
 // Status returns a snapshot for people and scripts.
