@@ -21,26 +21,23 @@ const syncInterval = 5 * time.Second
 // A Cache is the local side of one mounted prefix. All methods may be called
 // concurrently. Times of the caller's context bound every wait for the bucket.
 type Cache struct {
-	cfg     Config
-	db      *journal.DB
-	opened  time.Time
-	crashed bool // the process before this one did not close the cache
-	boot    string
-	lock    *os.File // flocked: this process owns the directory
-	queue   *queue
-	space   *space
-	fresh   *freshness
+	// Set by Open and Start.
+	cfg    Config
+	db     *journal.DB
+	kernel Kernel
+	queue  *queue
+	space  *space
+	fresh  *freshness
+	origin
+	lifetime
+
+	// Each guards itself.
 	health
-	sent      atomic.Int64 // bytes uploaded
-	kernel    Kernel
-	ctx       context.Context // ends with the cache
-	stop      context.CancelFunc
-	running   sync.WaitGroup
-	listings  listings
-	downloads chan struct{} // a place for each request that brings content
 	reaper
-	sidecarLog    sidecarLog
-	staleSidecars sync.Map // of Ino: changed since their sidecar was written
+	sidecars
+	listings  listings
+	sent      atomic.Int64  // bytes uploaded
+	downloads chan struct{} // a place for each request that brings content
 
 	// mu guards names, inode records, rows and files. Order: mu → file.mu →
 	// journal transaction, space, freshness. Never held for a data file's
@@ -48,6 +45,21 @@ type Cache struct {
 	mu     sync.RWMutex
 	files  map[Ino]*file
 	flying map[Ino]bool // being sent
+}
+
+// An origin says what a cache was opened from.
+type origin struct {
+	lock    *os.File // flocked: this process owns the directory
+	boot    string   // id of the kernel's boot
+	opened  time.Time
+	crashed bool // the process before this one did not close the cache
+}
+
+// A lifetime ends with the cache.
+type lifetime struct {
+	ctx     context.Context
+	stop    context.CancelFunc
+	running sync.WaitGroup // of goroutines
 }
 
 // Open takes the cache directory for this process, recovers what an earlier
@@ -63,7 +75,8 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{cfg: cfg, lock: lock, opened: time.Now(), boot: journal.BootID(), files: map[Ino]*file{}, flying: map[Ino]bool{}, kernel: noKernel{}}
+	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}}
+	c.origin = origin{lock: lock, boot: journal.BootID(), opened: time.Now()}
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()
 	c.downloads = make(chan struct{}, max(cfg.MaxDownloads, 1))

@@ -21,6 +21,12 @@ type sidecarLog struct {
 	f  *os.File
 }
 
+// sidecars is what the sidecars beside the data files do not say yet.
+type sidecars struct {
+	sidecarLog    sidecarLog
+	staleSidecars sync.Map // of Ino: changed since their sidecar was written
+}
+
 // A turnedLog is the log as it was before a sync.
 type turnedLog struct{ path string }
 
