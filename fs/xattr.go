@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -36,7 +37,9 @@ func (n *node) Getxattr(ctx context.Context, name string, dest []byte) (uint32, 
 }
 
 // computed are the attributes that only tell something; those that a file has
-// at the moment are listed, too, so that "getfattr -d" shows them.
+// at the moment are listed, too, so that "getfattr -d" shows them. They come
+// last and cannot be set with ENOTSUP: mv and cp, which copy what is listed,
+// stop there, without a word.
 var computed = [...]string{cache.XattrState, cache.XattrETag, cache.XattrVersion}
 
 // Listxattr copies the names, each ended by a zero byte, into dest.
@@ -70,7 +73,7 @@ func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errn
 
 // Setxattr keeps an attribute. value is copied.
 func (n *node) Setxattr(ctx context.Context, name string, value []byte, flags uint32) syscall.Errno {
-	if !strings.HasPrefix(name, userPrefix) {
+	if !strings.HasPrefix(name, userPrefix) || slices.Contains(computed[:], name) {
 		return syscall.ENOTSUP
 	}
 	var mode cache.XattrMode

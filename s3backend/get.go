@@ -60,10 +60,14 @@ func (d *download) whole() bool {
 func (d *download) open() error {
 	wait := time.AfterFunc(time.Until(d.moved.Add(d.c.opts.ReadTimeout)), func() { d.cancel(stalled{}) })
 	defer wait.Stop()
+	var wrong error
 	for {
 		err := d.c.opening(d.g.Key, d.request)
 		if err == nil {
 			return nil
+		}
+		if wrong != nil && d.ctx.Err() != nil {
+			return wrong // the time is up; this says more than that
 		}
 		d.tries++
 		if KindOf(err) != Corrupt || d.tries >= corruptAttempts {
@@ -72,6 +76,7 @@ func (d *download) open() error {
 		if sleep(d.ctx, backoff(d.tries)) != nil {
 			return err
 		}
+		wrong = err
 	}
 }
 
