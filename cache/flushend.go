@@ -234,9 +234,19 @@ func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause e
 	r.Error, r.Kind = out.failure, uint32(kind)
 	out.due = time.Unix(0, r.NotBefore)
 	if r.Attempts == 1 {
-		ch.c.cfg.Log.Warn("cache: not yet in the bucket; queued", "key", j.key, "error", out.failure)
+		ch.c.noteUnsent("cache: not yet in the bucket; queued", j.key, out)
 	}
 	return out, errors.Join(ch.unsent(j, rec, e), ch.putRow(j.key, r))
+}
+
+// noteUnsent logs a first failure; one line, not one a key, when it is that the
+// bucket does not answer.
+func (c *Cache) noteUnsent(what, key string, out outcome) {
+	if out.offline && c.saidOffline.Swap(true) {
+		c.cfg.Log.Debug(what, "key", key, "error", out.failure)
+		return
+	}
+	c.cfg.Log.Warn(what, "key", key, "error", out.failure)
 }
 
 // refusal reports whether trying again soon cannot help.
@@ -379,7 +389,7 @@ func (ch *change) deleted(j *job, cause error) (outcome, error) {
 		wait, r.Progress = retryRefused, journal.Refusing
 	}
 	if r.Attempts++; r.Attempts == 1 {
-		ch.c.cfg.Log.Warn("cache: not yet deleted in the bucket; queued", "key", j.key, "error", out.failure)
+		ch.c.noteUnsent("cache: not yet deleted in the bucket; queued", j.key, out)
 	}
 	r.NotBefore, r.Error, r.Kind = time.Now().Add(wait).UnixNano(), out.failure, uint32(kind)
 	out.due = time.Unix(0, r.NotBefore)

@@ -61,6 +61,7 @@ func (f *freshness) seenAbsent(name dirName) time.Time {
 // health is what the last requests said about the way to the bucket.
 type health struct {
 	lastOffline atomic.Int64 // ns since 1970; 0: online
+	saidOffline atomic.Bool  // logged
 }
 
 // quietAfterOffline is how long nobody waits again for a bucket that was just
@@ -77,6 +78,7 @@ func (h *health) note(err error) bool {
 	}
 	if err == nil || e != nil {
 		h.lastOffline.Store(0)
+		h.saidOffline.Store(false)
 	}
 	return true
 }

@@ -12,6 +12,10 @@ import (
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html).
 const deleteBatch = 1000
 
+// offlineMost is the longest pause between two looks whether the bucket answers
+// again.
+const offlineMost = 15 * time.Second
+
 // A queue knows which keys are not as wanted and when each is due, and hands
 // them to workers. One goroutine (run) owns all of it; others put into inbox.
 type queue struct {
@@ -31,7 +35,8 @@ type queue struct {
 	due     dueHeap
 	blocked map[string][]string // waiting for the row of a key to settle
 	busy    int
-	hold    time.Time // offline: one request at a time until then
+	hold    time.Time // offline: nothing is begun before, and then one at a time
+	pause   time.Duration
 	waiters map[*waiter]struct{}
 }
 
@@ -221,7 +226,7 @@ func (q *queue) leave(w *waiter, key, failure string) {
 func (q *queue) dispatch() {
 	now := time.Now()
 	for len(q.due) > 0 && q.busy < q.slots && !q.due[0].due.After(now) {
-		if q.busy > 0 && now.Before(q.hold) {
+		if now.Before(q.hold) || q.pause > 0 && q.busy > 0 {
 			return
 		}
 		first := heap.Pop(&q.due).(*item)
@@ -277,9 +282,10 @@ func (q *queue) finish(tasks []task, out map[string]outcome) {
 		it.failure, it.refused = o.failure, o.refused
 		switch {
 		case o.offline:
-			q.hold = time.Now().Add(time.Second)
+			q.pause = min(max(2*q.pause, time.Second), offlineMost)
+			q.hold = time.Now().Add(q.pause)
 		case o.settled || o.failure == "":
-			q.hold = time.Time{}
+			q.hold, q.pause = time.Time{}, 0
 		}
 		if it.again && !o.settled && o.after == "" && it.next.Before(o.due) { // changed since: what was found no longer counts
 			it.refused, it.failure = false, ""
@@ -388,10 +394,10 @@ func (q *queue) untilNext() time.Duration {
 	if q.busy >= q.slots {
 		return time.Hour
 	}
-	if h := time.Until(q.hold); q.busy > 0 && h > d {
-		d = h
+	if q.pause > 0 && q.busy > 0 {
+		return time.Hour // its end wakes us
 	}
-	return max(d, 0)
+	return max(d, time.Until(q.hold), 0)
 }
 
 func (q *queue) publish() {
@@ -432,6 +438,7 @@ func (q *queue) waitFor(keys []string) *waiter {
 			it.refused = false
 			it.urgent = false
 		}
+		q.hold = time.Time{} // somebody wants to know now
 		for key := range w.keys {
 			q.hurry(q.items[key])
 		}

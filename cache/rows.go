@@ -41,8 +41,13 @@ type poke struct {
 // update runs one transaction and tells the queue of the rows it edited. The
 // caller holds c.mu for writing.
 func (c *Cache) update(name string, fn func(ch *change) error) error {
+	return c.commit(c.db.Update, name, fn)
+}
+
+// commit is update by one of the journal's forms of a transaction.
+func (c *Cache) commit(in func(string, func(*journal.Tx) error) error, name string, fn func(ch *change) error) error {
 	ch := &change{c: c, now: time.Now().UnixNano(), poke: map[string]poke{}}
-	err := c.db.Update(name, func(tx *journal.Tx) error {
+	err := in(name, func(tx *journal.Tx) error {
 		ch.Tx = tx
 		return fn(ch)
 	})

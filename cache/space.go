@@ -138,7 +138,7 @@ func (c *Cache) evict(ino Ino) (done bool, err error) {
 	if c.files[ino] != nil {
 		return false, nil
 	}
-	err = c.update("evicted", func(ch *change) error {
+	err = c.commit(c.db.Free, "evicted", func(ch *change) error {
 		rec, found, err := ch.Inode(ino)
 		if err != nil || found && (rec.State != journal.Clean || rec.Base.ETag == "") {
 			return err
@@ -197,7 +197,7 @@ func (f *file) punchClean(n int64) (int64, error) {
 		return 0, nil
 	}
 	f.ext.Present.RemoveSet(gone)
-	err := f.c.db.Update("punched", func(tx *journal.Tx) error { return tx.PutExtents(f.ino, f.extents()) })
+	err := f.c.db.Free("punched", func(tx *journal.Tx) error { return tx.PutExtents(f.ino, f.extents()) })
 	if err != nil {
 		f.ext.Present.AddSet(gone)
 		return 0, err

@@ -93,7 +93,13 @@ func (c *Cache) Status() Status {
 			if len(s.Work) == workShown {
 				return journal.Stop
 			}
-			s.Work = append(s.Work, WorkInfo{Key: key, State: rowState(r), Since: time.Unix(0, r.Since)})
+			w := WorkInfo{Key: key, State: rowState(r), Since: time.Unix(0, r.Since)}
+			if rec, found, err := tx.Inode(r.Ino); err != nil {
+				return err
+			} else if found {
+				w.Size = rec.Size
+			}
+			s.Work = append(s.Work, w)
 			return nil
 		})
 		return errors.Join(err, tx.Conflicts(func(_ int64, _ Ino, x journal.Conflict) error {
@@ -203,6 +209,9 @@ func (c *Cache) flushInode(ctx context.Context, ino Ino) error {
 	}
 	w := c.queue.waitFor([]string{key})
 	if err := c.await(ctx, w, nil); err != nil {
+		if !c.online() {
+			return &s3backend.Error{Op: "flush", Key: key, Kind: s3backend.Offline, Err: err}
+		}
 		return err
 	}
 	if w.failure == "" {

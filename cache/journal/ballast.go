@@ -72,6 +72,18 @@ func (b *ballast) guard() error {
 	return nil
 }
 
+// guardFreeing is guard for a change after which space is given back.
+func (b *ballast) guardFreeing() error {
+	if b.guard() == nil {
+		return nil
+	}
+	free, err := freeSpace(b.path)
+	if err == nil && free < b.size/4 {
+		err = ErrFull
+	}
+	return err
+}
+
 // look compares free space with what is needed. b.mu is held.
 func (b *ballast) look() error {
 	b.full = false

@@ -43,10 +43,20 @@ type DB struct {
 // The caller serialises updates of the same records. fn may call View and
 // NextIno.
 func (db *DB) Update(name string, fn func(*Tx) error) error {
+	return db.guarded(name, fn, db.ballast.guard)
+}
+
+// Free is Update for a change after which the caller gives space back: it may
+// use part of what Update keeps free.
+func (db *DB) Free(name string, fn func(*Tx) error) error {
+	return db.guarded(name, fn, db.ballast.guardFreeing)
+}
+
+func (db *DB) guarded(name string, fn func(*Tx) error, guard func() error) error {
 	if db.badger.IsClosed() {
 		return fmt.Errorf("journal: %s: %w", name, ErrClosed)
 	}
-	if err := db.ballast.guard(); err != nil {
+	if err := guard(); err != nil {
 		return fmt.Errorf("journal: %s: %w", name, err)
 	}
 	return db.commit(name, fn)
