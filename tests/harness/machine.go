@@ -45,7 +45,7 @@ func furnish(root string) error {
 	if err := bind(fstab, "/etc/fstab"); err != nil {
 		return err
 	}
-	for _, dir := range []string{"/run/mount", "/run/moorfs"} {
+	for _, dir := range []string{"/run/mount", "/run/moorfs", "/var/lib/moorfs"} {
 		if err := mountTmpfs(dir); err != nil {
 			return err
 		}
