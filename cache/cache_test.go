@@ -301,3 +301,27 @@ func TestForeignOverwriteIsANewInode(t *testing.T) {
 		t.Error("not the new content")
 	}
 }
+
+// A directory that nobody else has seen moves at once, with all below it; one
+// that is in the bucket does not.
+func TestRenameOfADirectory(t *testing.T) {
+	b := newBench(t)
+	ctx := t.Context()
+	d, err := b.Make(ctx, Root, "d", New{Kind: Dir, Mode: 0o755})
+	b.ok(err)
+	sub, err := b.Make(ctx, d.Ino, "sub", New{Kind: Dir, Mode: 0o755})
+	b.ok(err)
+	b.write(d.Ino, "f", []byte("one"))
+	b.write(sub.Ino, "g", []byte("two"))
+	b.is(b.Rename(ctx, Rename{OldParent: Root, OldName: "d", NewParent: sub.Ino, NewName: "x"}), ErrInvalid)
+	b.ok(b.Rename(ctx, Rename{OldParent: Root, OldName: "d", NewParent: Root, NewName: "e"}))
+	b.listed(Root, "e")
+	b.reopen()
+	if got := b.read(b.lookup("e", "sub"), "g"); string(got) != "two" {
+		t.Errorf("reads %q", got)
+	}
+	b.drain()
+	b.bucket(map[string]string{"p/e/": "", "p/e/f": "one", "p/e/sub/": "", "p/e/sub/g": "two"})
+	b.is(b.Rename(ctx, Rename{OldParent: Root, OldName: "e", NewParent: Root, NewName: "h"}), ErrCrossDevice)
+	b.listed(Root, "e")
+}
