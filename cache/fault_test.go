@@ -40,7 +40,7 @@ func someBytes(n int, seed uint64) []byte {
 // drainSoon drains with a limit far below the time after which a stalled drain
 // gives up by itself.
 func (b *bench) drainSoon() error {
-	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 40*time.Second)
 	defer cancel()
 	return b.Drain(ctx, nil)
 }
@@ -68,7 +68,7 @@ func (b *bench) row(key string) (r *journal.Row, found bool) {
 // until waits for a condition.
 func (b *bench) until(what string, holds func() bool) {
 	b.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); {
+	for end := time.Now().Add(60 * time.Second); !holds(); {
 		if time.Now().After(end) {
 			b.t.Fatalf("%s did not come", what)
 		}
@@ -347,7 +347,7 @@ func TestFlushOfATreeWithBlockedRows(t *testing.T) {
 	b.ok(b.Rename(ctx, Rename{OldParent: a, OldName: "x", NewParent: z, NewName: "y", Exchange: true}))
 	b.ok(b.Rename(ctx, Rename{OldParent: a, OldName: "x", NewParent: Root, NewName: "top"}))
 	b.write(Root, "other", []byte("stays queued"))
-	short, cancel := context.WithTimeout(ctx, 10*time.Second)
+	short, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
 	b.ok(b.FlushPath(short, "a", nil))
 	b.ok(b.FlushPath(short, "b", nil))
