@@ -14,22 +14,20 @@ func (c *Cache) begin(t task) (j *job, o outcome, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var used []*file
-	var saved *file
+	var locked *file
 	err = c.update("begun", func(ch *change) error {
 		j, o, err = ch.begin(t)
-		used, saved = ch.used, ch.saved
+		used, locked = ch.used, ch.locked
 		return err
 	})
-	if err == nil && saved != nil {
-		saved.mu.Lock()
-		saved.unsaved = false // nobody writes while c.mu is held and the journal knows of no newer change
-		saved.mu.Unlock()
-	}
 	if err == nil && j != nil {
 		if j.kind == jobPut || j.kind == jobCopy {
 			c.flying[j.row.Ino] = true
 		}
 		j.freeze()
+	}
+	if locked != nil {
+		locked.mu.Unlock()
 	}
 	for _, f := range used {
 		err = errors.Join(err, c.drop(f))
@@ -175,8 +173,8 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 // settle records that a key already holds what it wants.
 func (ch *change) settle(j *job, r *journal.Row) error {
 	j.rec.State = journal.Clean
-	if j.f != nil {
-		j.f.noted = false
+	if f := j.f; f != nil {
+		ch.committed(func() { f.noted = false })
 	}
 	ino := r.Ino
 	r.Want, r.Ino = journal.WantNothing, 0 // what an earlier attempt left is still to be swept
@@ -184,21 +182,22 @@ func (ch *change) settle(j *job, r *journal.Row) error {
 }
 
 // beginFile takes the newest size and times of a file in use into j.rec. A
-// time says that the file shall rest until then.
+// time says that the file shall rest until then. The file's lock is held from
+// here until its content is frozen: what the record says is what is sent.
 func (ch *change) beginFile(t task, j *job, r *journal.Row) (wait time.Time, err error) {
 	f, err := ch.live(r.Ino, j.rec)
 	if err != nil {
 		return time.Time{}, err
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	ch.locked = f
 	if wait := f.restsUntil(ch.c.cfg); !t.asked && !wait.IsZero() {
 		return wait, nil
 	}
 	j.f = f
 	if f.unsaved {
 		j.rec.Size, j.rec.Mtime, j.rec.Ctime = f.size, f.times.mtime, f.times.ctime
-		ch.saved = f
+		ch.committed(func() { f.unsaved = false })
 		return time.Time{}, ch.PutExtents(r.Ino, f.extents())
 	}
 	return time.Time{}, nil
@@ -237,15 +236,13 @@ func (ch *change) resume(j *job, r *journal.Row) error {
 }
 
 // freeze begins to use the job's file and, for a put, to keep the content that
-// is to be sent. The caller holds c.mu.
+// is to be sent. The caller holds c.mu and the lock of a file to be sent.
 func (j *job) freeze() {
 	if j.f == nil {
 		return
 	}
 	f := j.f
 	f.users.Add(1)
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if j.kind == jobLocalize {
 		return
 	}

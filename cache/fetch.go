@@ -299,7 +299,7 @@ func (f *file) replacedByUs(ctx context.Context, o objectAt) (objectAt, bool) {
 	f.mu.RLock()
 	landing, now := f.landing, objectAt{f.base, f.at}
 	f.mu.RUnlock()
-	if now.base.ETag == o.base.ETag && landing != nil {
+	if now == o && landing != nil {
 		select {
 		case <-landing:
 		case <-ctx.Done():
@@ -308,7 +308,7 @@ func (f *file) replacedByUs(ctx context.Context, o objectAt) (objectAt, bool) {
 		now = objectAt{f.base, f.at}
 		f.mu.RUnlock()
 	}
-	if now.base.ETag != o.base.ETag && now.base.ETag != "" {
+	if now != o && now.base.ETag != "" {
 		return now, true
 	}
 	return f.c.recognise(ctx, f, o)

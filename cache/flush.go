@@ -219,10 +219,12 @@ func (c *Cache) lookBefore(ctx context.Context, j *job) (o s3backend.Object, don
 // rebase makes an earlier content of ours the one that this builds on.
 func (j *job) rebase(base journal.Base) {
 	j.rec.Base = base
-	j.based(base, j.key)
-	if j.z != nil {
+	if j.f != nil {
 		j.f.mu.Lock()
-		j.z.base = base
+		j.based(base, j.key)
+		if j.z != nil {
+			j.z.base = base
+		}
 		j.f.mu.Unlock()
 	}
 	if j.base != nil {

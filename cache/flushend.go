@@ -29,7 +29,11 @@ func (c *Cache) end(j *job, o s3backend.Object, cause error) (out outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.flying, j.row.Ino)
+	if j.f != nil {
+		j.f.mu.Lock()
+	}
 	err := c.update("flushed", func(ch *change) (err error) {
+		ch.own = j.key
 		r, err := ch.row(j.key)
 		if err != nil {
 			return err
@@ -44,6 +48,7 @@ func (c *Cache) end(j *job, o s3backend.Object, cause error) (out outcome) {
 	})
 	if j.f != nil {
 		j.landed()
+		j.f.mu.Unlock()
 		j.f.users.Add(-1)
 		err = errors.Join(err, c.drop(j.f))
 	}
@@ -74,7 +79,7 @@ func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, err
 		if found {
 			if rec.At == j.key { // what is missing here is in the new object
 				rec.Base = base
-				j.based(base, j.key)
+				ch.committed(func() { j.based(base, j.key) })
 			}
 			if err := ch.unsent(j, rec, flushRetry); err != nil {
 				return outcome{}, err
@@ -96,7 +101,7 @@ func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, err
 	if rec.State == journal.Clean {
 		rec.Changed = 0
 	}
-	j.based(rec.Base, rec.At)
+	ch.committed(func() { j.based(rec.Base, rec.At) })
 	if err := errors.Join(ch.PutInode(j.row.Ino, rec), ch.landedExtents(j)); err != nil {
 		return outcome{}, err
 	}
@@ -128,33 +133,31 @@ func keepLearnt(rec, from *journal.Inode) {
 	}
 }
 
-// landed tells readers who met the change that this job made.
+// landed tells readers who met the change that this job made. The caller holds
+// the file's lock.
 func (j *job) landed() {
-	j.f.mu.Lock()
-	defer j.f.mu.Unlock()
 	close(j.f.landing)
 	j.f.landing = nil
 }
 
-// based makes an object the source of what is not here.
+// based makes an object the source of what is not here. The caller holds the
+// file's lock.
 func (j *job) based(base journal.Base, at string) {
-	if j.f == nil {
-		return
+	if j.f != nil {
+		j.f.base, j.f.at, j.f.stale = base, at, false
 	}
-	j.f.mu.Lock()
-	defer j.f.mu.Unlock()
-	j.f.base, j.f.at, j.f.stale = base, at, false
 }
 
 // landedExtents journals that what was sent is no longer dirty.
 func (ch *change) landedExtents(j *job) error {
-	if j.f == nil {
+	f := j.f
+	if f == nil {
 		return nil
 	}
-	j.f.mu.Lock()
-	defer j.f.mu.Unlock()
-	j.f.sending = extent.Set{}
-	return ch.PutExtents(j.f.ino, j.f.extents())
+	ch.committed(func() { f.sending = extent.Set{} })
+	e := f.extents()
+	e.Dirty = f.ext.Dirty
+	return ch.PutExtents(f.ino, e)
 }
 
 // unsent records that a content is still to be sent.
@@ -162,11 +165,11 @@ func (ch *change) unsent(j *job, rec *journal.Inode, e event) error {
 	if err := setState(rec, e); err != nil {
 		return err
 	}
-	if j.f != nil {
-		j.f.mu.Lock()
-		j.f.ext.Dirty.AddSet(j.f.sending)
-		j.f.sending = extent.Set{}
-		j.f.mu.Unlock()
+	if f := j.f; f != nil {
+		ch.committed(func() {
+			f.ext.Dirty.AddSet(f.sending)
+			f.sending = extent.Set{}
+		})
 	}
 	return ch.PutInode(j.row.Ino, rec)
 }
@@ -187,7 +190,7 @@ func (ch *change) failed(j *job, r *journal.Row, cause error) (outcome, error) {
 		setKnown(r, baseOf(own.object))
 		if rec.At == j.key && r.Ino == j.row.Ino {
 			rec.Base = baseOf(own.object)
-			j.based(rec.Base, j.key)
+			ch.committed(func() { j.based(rec.Base, j.key) })
 		}
 		return ch.tryAgain(j, r, rec)
 	case errors.As(cause, &conflict) && r.Want == journal.WantInode && r.Ino == j.row.Ino && rec.Kind != Dir:
@@ -362,6 +365,7 @@ func (c *Cache) lookBeforeDelete(ctx context.Context, j *job) error {
 }
 
 func (ch *change) deleted(j *job, cause error) (outcome, error) {
+	ch.own = j.key
 	r, found, err := ch.Row(j.key)
 	if err != nil || !found {
 		return outcome{settled: true}, err
@@ -408,7 +412,7 @@ func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
 	if err != nil && !lost {
 		kind := s3backend.KindOf(err)
 		out = outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), offline: kind == s3backend.Offline, refused: refusal(kind)}
-	} else if err = c.update("localized", func(ch *change) error { return ch.localized(j) }); err != nil {
+	} else if err = c.endLocalize(j); err != nil {
 		out = outcome{due: time.Now().Add(retryFirst), failure: oneLine(err)}
 	}
 	j.f.users.Add(-1)
@@ -418,7 +422,14 @@ func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
 	return out
 }
 
-// localized records that an inode's content is all here and dirty.
+func (c *Cache) endLocalize(j *job) error {
+	j.f.mu.Lock()
+	defer j.f.mu.Unlock()
+	return c.update("localized", func(ch *change) error { return ch.localized(j) })
+}
+
+// localized records that an inode's content is all here and dirty. The file's
+// lock is held.
 func (ch *change) localized(j *job) error {
 	ino := j.row.Holder
 	rec, found, err := ch.Inode(ino)
@@ -428,15 +439,17 @@ func (ch *change) localized(j *job) error {
 	if rec.At != j.key { // it found its own key meanwhile
 		return ch.release(j.key, ino)
 	}
-	j.f.mu.Lock()
+	e := j.f.extents()
 	if j.f.whole() {
-		j.f.ext.Dirty = extent.New(extent.Range{Off: 0, Len: j.f.size})
-		j.f.base, j.f.at = journal.Base{}, ""
+		e.Dirty = extent.New(extent.Range{Off: 0, Len: j.f.size})
 		rec.Base, rec.At = journal.Base{}, ""
 		rec.Changed |= journal.ChangedData
+		ch.committed(func() {
+			j.f.ext.Dirty = e.Dirty
+			j.f.base, j.f.at = journal.Base{}, ""
+		})
 	}
-	err = ch.PutExtents(ino, j.f.extents())
-	j.f.mu.Unlock()
+	err = ch.PutExtents(ino, e)
 	if err := errors.Join(err, ch.PutInode(ino, rec), ch.release(j.key, ino)); err != nil {
 		return fmt.Errorf("localize inode %d: %w", ino, err)
 	}

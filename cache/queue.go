@@ -38,6 +38,7 @@ type queue struct {
 	hold    time.Time // offline: nothing is begun before, and then one at a time
 	pause   time.Duration
 	waiters map[*waiter]struct{}
+	clock   int // counts what came out of the inbox
 }
 
 // An item is one key that is not as wanted.
@@ -49,6 +50,7 @@ type item struct {
 	deletes bool
 	running bool
 	again   bool // told of while running
+	changed int  // when: after the running job had seen the row for the last time; 0: not
 	urgent  bool
 	refused bool
 	after   string // blocked until the row of this key has settled
@@ -78,13 +80,6 @@ type queueStats struct {
 	queued, running, refused int
 	bytes                    int64
 	failure                  string
-}
-
-// A waiter waits for a set of keys to settle or be refused.
-type waiter struct {
-	keys    map[string]struct{}
-	failure string
-	done    chan struct{}
 }
 
 func newQueue(ctx context.Context, work func(context.Context, []task) map[string]outcome, slots int) *queue {
@@ -136,6 +131,7 @@ func (q *queue) run() {
 			q.inbox = nil
 			q.inboxMu.Unlock()
 			for _, fn := range fns {
+				q.clock++
 				fn()
 			}
 		}
@@ -144,6 +140,9 @@ func (q *queue) run() {
 
 func (q *queue) apply(key string, p poke) {
 	it := q.items[key]
+	if it != nil && it.running {
+		it.noteChange(p.settled || p.own, q.clock)
+	}
 	if p.settled {
 		if it != nil && it.running {
 			it.again = true
@@ -167,6 +166,17 @@ func (q *queue) apply(key string, p poke) {
 		return
 	}
 	q.schedule(it, it.next)
+}
+
+// noteChange notes at which time a running item was told of, after its job's
+// own last word.
+func (it *item) noteChange(own bool, now int) {
+	switch {
+	case own:
+		it.changed = 0
+	case it.changed == 0:
+		it.changed = now
+	}
 }
 
 func (q *queue) schedule(it *item, at time.Time) {
@@ -208,20 +218,6 @@ func (q *queue) unblock(key string) {
 	}
 }
 
-func (q *queue) leave(w *waiter, key, failure string) {
-	if _, ok := w.keys[key]; !ok {
-		return
-	}
-	delete(w.keys, key)
-	if failure != "" && w.failure == "" {
-		w.failure = failure
-	}
-	if len(w.keys) == 0 {
-		delete(q.waiters, w)
-		close(w.done)
-	}
-}
-
 // dispatch starts workers for what is due.
 func (q *queue) dispatch() {
 	now := time.Now()
@@ -258,7 +254,7 @@ func (q *queue) moreDeletes(batch []*item, now time.Time) []*item {
 func (q *queue) start(batch []*item) {
 	tasks := make([]task, len(batch))
 	for i, it := range batch {
-		it.running, it.again = true, false
+		it.running, it.again, it.changed = true, false, 0
 		tasks[i] = task{it.key, it.urgent}
 	}
 	q.busy++
@@ -306,12 +302,9 @@ func (q *queue) finish(tasks []task, out map[string]outcome) {
 }
 
 func (q *queue) reschedule(it *item, o outcome) {
-	if o.settled { // done, but wanted anew meanwhile: who waited for the first is served
-		for w := range q.waiters {
-			q.leave(w, it.key, "")
-		}
+	if o.settled { // done, but wanted anew meanwhile
+		q.served(it)
 		q.unblock(it.key)
-		it.urgent = false
 		q.schedule(it, it.next)
 		return
 	}
@@ -325,23 +318,6 @@ func (q *queue) reschedule(it *item, o outcome) {
 	}
 	q.schedule(it, o.due)
 	it.urgent = urgent
-}
-
-// giveUp tells those who wait for a key that S3 refuses, or for one that waits
-// for it.
-func (q *queue) giveUp(it *item, failure string, depth int) {
-	for w := range q.waiters {
-		q.leave(w, it.key, failure)
-	}
-	if depth > len(q.items) {
-		return
-	}
-	for _, k := range q.blocked[it.key] {
-		if other := q.items[k]; other != nil && other.after == it.key {
-			other.urgent = false
-			q.giveUp(other, failure, depth+1)
-		}
-	}
 }
 
 // stuck reports whether nothing can become of a key until a person acts.
@@ -417,38 +393,6 @@ func (q *queue) publish() {
 		}
 	}
 	q.stats.Store(s)
-}
-
-// waitFor makes keys (nil: all) urgent and returns a waiter for them. Refused
-// ones are tried again.
-func (q *queue) waitFor(keys []string) *waiter {
-	w := &waiter{keys: map[string]struct{}{}, done: make(chan struct{})}
-	q.do(func() {
-		if keys == nil {
-			for key := range q.items {
-				keys = append(keys, key)
-			}
-		}
-		for _, key := range keys {
-			it := q.items[key]
-			if it == nil {
-				continue
-			}
-			w.keys[key] = struct{}{}
-			it.refused = false
-			it.urgent = false
-		}
-		q.hold = time.Time{} // somebody wants to know now
-		for key := range w.keys {
-			q.hurry(q.items[key])
-		}
-		if len(w.keys) == 0 {
-			close(w.done)
-			return
-		}
-		q.waiters[w] = struct{}{}
-	})
-	return w
 }
 
 // kickOthers makes everything but one key urgent, and reports whether there is

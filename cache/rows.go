@@ -20,14 +20,16 @@ const maxKey = 1024
 // has committed.
 type change struct {
 	*journal.Tx
-	c     *Cache
-	now   int64
-	poke  map[string]poke
-	gone  []Ino   // data files to remove
-	used  []*file // to be closed if nobody uses them after all
-	saved *file   // whose size, times and extents this transaction holds
-	clean []Ino   // sidecars to remove
-	reap  []Ino   // vanished directories with names below them
+	c      *Cache
+	now    int64
+	poke   map[string]poke
+	own    string   // the key whose job this transaction ends
+	gone   []Ino    // data files to remove
+	used   []*file  // to be closed if nobody uses them after all
+	locked *file    // whose lock is held beyond the transaction
+	after  []func() // see committed
+	clean  []Ino    // sidecars to remove
+	reap   []Ino    // vanished directories with names below them
 }
 
 type poke struct {
@@ -36,6 +38,7 @@ type poke struct {
 	deletes bool
 	settled bool
 	refused bool
+	own     bool // by the end of the key's own job
 }
 
 // update runs one transaction and tells the queue of the rows it edited. The
@@ -54,6 +57,9 @@ func (c *Cache) commit(in func(string, func(*journal.Tx) error) error, name stri
 	if err != nil {
 		return diskFull(err)
 	}
+	for _, fn := range ch.after {
+		fn()
+	}
 	if len(ch.poke) > 0 {
 		c.queue.tell(ch.poke)
 	}
@@ -68,6 +74,10 @@ func (c *Cache) commit(in func(string, func(*journal.Tx) error) error, name stri
 	}
 	return nil
 }
+
+// committed has memory follow the journal once the transaction has taken
+// effect, before anybody else can see it.
+func (ch *change) committed(fn func()) { ch.after = append(ch.after, fn) }
 
 // live is Cache.live for the time of a transaction and what follows it at
 // once.
@@ -114,7 +124,8 @@ func (ch *change) putRow(key string, r *journal.Row) error {
 	} else if settled {
 		return ch.dropRow(key)
 	}
-	ch.poke[key] = poke{due: max(r.Due, r.NotBefore), deletes: r.Want == journal.WantAbsent, refused: r.Progress == journal.Refusing}
+	ch.poke[key] = poke{due: max(r.Due, r.NotBefore), deletes: r.Want == journal.WantAbsent, refused: r.Progress == journal.Refusing,
+		own: key == ch.own}
 	return ch.PutRow(key, r)
 }
 

@@ -11,9 +11,13 @@ import (
 	"github.com/moorfs/moorfs/s3backend"
 )
 
-// recordVersion is the first byte of every value that is written. A change of
-// an encoding takes the next number and keeps the decoder of the earlier one.
-const recordVersion = 1
+// The first byte of every value is the version of its record's encoding. A
+// change of an encoding takes the next number and keeps the decoder of the
+// earlier one.
+const (
+	recordVersion = 1 // of all records that have no line here
+	inodeVersion  = 2 // 2: Next, Cursor
+)
 
 // The append functions write one field each. Numbers are varints, so that the
 // zeros most records are full of cost a byte.
@@ -74,16 +78,20 @@ func appendHeaders(b []byte, h *s3backend.Headers) []byte {
 // appended. After the first field that is not there every further one is zero;
 // done reports it. Nothing it returns points into the value.
 type decoder struct {
-	b   []byte
-	bad bool
+	b       []byte
+	bad     bool
+	version byte
 }
 
 // decode begins with the record version, which must be one that is known.
-func decode(b []byte) decoder {
-	if len(b) == 0 || b[0] == 0 || b[0] > recordVersion {
+func decode(b []byte) decoder { return decodeTo(recordVersion, b) }
+
+// decodeTo is decode of a record that has a version of its own.
+func decodeTo(newest byte, b []byte) decoder {
+	if len(b) == 0 || b[0] == 0 || b[0] > newest {
 		return decoder{bad: true}
 	}
-	return decoder{b: b[1:]}
+	return decoder{b: b[1:], version: b[0]}
 }
 
 // done reports whether all fields were there and nothing is left.

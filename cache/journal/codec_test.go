@@ -25,12 +25,30 @@ type codec struct {
 	sample any
 	encode func(v any) []byte
 	decode func(b []byte) (any, error)
+	// earlier gives what the samples of earlier versions decode to, by version.
+	earlier []any
 }
 
 func codecOf[T any](name string, sample T, encode func([]byte, T) []byte, decode func([]byte) (T, error)) codec {
-	return codec{name, sample,
-		func(v any) []byte { return encode(nil, v.(T)) },
-		func(b []byte) (any, error) { return decode(b) }}
+	return codec{name: name, sample: sample,
+		encode: func(v any) []byte { return encode(nil, v.(T)) },
+		decode: func(b []byte) (any, error) { return decode(b) }}
+}
+
+// newest is the version that is written.
+func (c codec) newest() byte { return byte(len(c.earlier) + 1) }
+
+// of is what the golden file of a version holds.
+func (c codec) of(version byte) any {
+	if version == c.newest() {
+		return c.sample
+	}
+	return c.earlier[version-1]
+}
+
+func (c codec) after(earlier ...any) codec {
+	c.earlier = earlier
+	return c
 }
 
 func byValue[T any](encode func([]byte, *T) []byte) func([]byte, T) []byte {
@@ -46,14 +64,17 @@ func codecs() []codec {
 	}
 	extents := &Extents{Present: set(0), Dirty: set(1), Touched: set(2), Synced: true, Boot: "b00t"}
 	parts := []s3backend.Part{{Number: 65, Size: 5 << 20, ETag: "e65", CRC: "AAAA"}, {Number: 66, Size: 1, ETag: "e66", CRC: "BBBB"}}
+	inode := Inode{
+		Kind: Symlink, State: Redirtied, Changed: ChangedMeta, AttrsKnown: true, Nlink: 2, Mode: 0o7777, Uid: 1, Gid: 1 << 31, Rdev: 259,
+		Atime: 1700000000000000001, Mtime: -2, Ctime: 3, Btime: 4, Size: 1 << 45, Generation: 1 << 63, Parent: 7, Name: "n\xff\x00", Prefix: "p/",
+		Base: Base{ETag: "etag-2", Version: "v1", Size: 9, Modified: 10}, At: "p/q", Target: "../t",
+		Xattrs: map[string][]byte{"user.b": {0, 255}, "user.a": []byte("x")}, Meta: map[string]string{"z": "1", "a": "2"},
+		Headers: headers, StorageClass: "GLACIER_IR", Tags: 3, Encoding: 1,
+	}
+	inode1 := inode
+	inode.Next, inode.Cursor = "q/", "m"
 	return []codec{
-		codecOf("inode", &Inode{
-			Kind: Symlink, State: Redirtied, Changed: ChangedMeta, AttrsKnown: true, Nlink: 2, Mode: 0o7777, Uid: 1, Gid: 1 << 31, Rdev: 259,
-			Atime: 1700000000000000001, Mtime: -2, Ctime: 3, Btime: 4, Size: 1 << 45, Generation: 1 << 63, Parent: 7, Name: "n\xff\x00", Prefix: "p/",
-			Base: Base{ETag: "etag-2", Version: "v1", Size: 9, Modified: 10}, At: "p/q", Target: "../t",
-			Xattrs: map[string][]byte{"user.b": {0, 255}, "user.a": []byte("x")}, Meta: map[string]string{"z": "1", "a": "2"},
-			Headers: headers, StorageClass: "GLACIER_IR", Tags: 3, Encoding: 1,
-		}, appendInode, decodeInode),
+		codecOf("inode", &inode, appendInode, decodeInode).after(&inode1),
 		codecOf("extents", extents, func(b []byte, e *Extents) []byte {
 			b, err := appendExtents(b, e)
 			if err != nil {
@@ -67,6 +88,7 @@ func codecs() []codec {
 			Want: WantAbsent, Ino: 300, Known: KnownThere, ETag: "e", Version: "v", Progress: Running, Holder: 4, After: "k/", Nonce: "00ff",
 			NonceGen: 5, Attempts: 6, NotBefore: 7, Due: 8, Since: 9, Kind: 10, Error: "refused",
 		}, appendRow, decodeRow),
+		codecOf("move", Move{After: "k/", Since: 7, Attempts: 8, Error: "offline"}, appendMove, decodeMove),
 		codecOf("conflict", Conflict{Old: "a", New: "b", Ours: "o", Theirs: "t", When: 1700000000000000000, Ino: 12}, byValue(appendConflict), decodeConflict),
 		codecOf("attributes", &attributesRecord{put: 5, etag: "e", modified: 6, Attributes: Attributes{Object: s3backend.Object{
 			Key: "k", Size: 7, ETag: "e", Version: "v", Modified: time.Unix(1700000000, 5).UTC(), Meta: map[string]string{"mode": "33188"},
@@ -107,35 +129,44 @@ func zeroField(v reflect.Value) string {
 
 func TestGoldenFilesKeepDecoding(t *testing.T) {
 	for _, c := range codecs() {
-		path := filepath.Join("testdata", fmt.Sprintf("%s.v%d.hex", c.name, recordVersion))
 		if *updateGolden {
 			text := hex.EncodeToString(c.encode(c.sample)) + "\n"
-			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			if err := os.WriteFile(c.golden(c.newest()), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
 		files, err := filepath.Glob(filepath.Join("testdata", c.name+".v*.hex"))
-		if err != nil || len(files) != recordVersion {
-			t.Fatalf("%s has the golden files %v, %v, want one of each of %d versions", c.name, files, err, recordVersion)
+		if err != nil || len(files) != int(c.newest()) {
+			t.Fatalf("%s has the golden files %v, %v, want one of each of %d versions", c.name, files, err, c.newest())
 		}
-		for _, f := range files {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			value, err := hex.DecodeString(strings.TrimSpace(string(text)))
-			if err != nil {
-				t.Fatal(err)
-			}
+		for v := byte(1); v <= c.newest(); v++ {
+			value := c.read(t, v)
 			got, err := c.decode(value)
-			if err != nil || !reflect.DeepEqual(got, c.sample) {
-				t.Errorf("%s decodes to %+v, %v\nwant %+v", f, got, err, c.sample)
+			if err != nil || !reflect.DeepEqual(got, c.of(v)) {
+				t.Errorf("%s of version %d decodes to %+v, %v\nwant %+v", c.name, v, got, err, c.of(v))
 			}
-			if f == path && !bytes.Equal(c.encode(c.sample), value) {
-				t.Errorf("%s is no longer what is written: the encoding changed without a new version", f)
+			if v == c.newest() && !bytes.Equal(c.encode(c.sample), value) {
+				t.Errorf("%s is no longer what is written: the encoding changed without a new version", c.golden(v))
 			}
 		}
 	}
+}
+
+func (c codec) golden(version byte) string {
+	return filepath.Join("testdata", fmt.Sprintf("%s.v%d.hex", c.name, version))
+}
+
+func (c codec) read(t *testing.T, version byte) []byte {
+	t.Helper()
+	text, err := os.ReadFile(c.golden(version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
 }
 
 func TestCutAndLongerValuesAreDamage(t *testing.T) {
@@ -149,7 +180,7 @@ func TestCutAndLongerValuesAreDamage(t *testing.T) {
 		if _, err := c.decode(append(bytes.Clone(value), 0)); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s with a byte too many gives %v", c.name, err)
 		}
-		for _, version := range []byte{0, recordVersion + 1, 255} {
+		for _, version := range []byte{0, c.newest() + 1, 255} {
 			bad := bytes.Clone(value)
 			bad[0] = version
 			if _, err := c.decode(bad); !errors.Is(err, ErrDamaged) {

@@ -20,6 +20,7 @@
 //	U key        Upload without its parts
 //	P key n      parts n*64 to n*64+63 of that upload
 //	O ino        inode without a name that was still open
+//	M ino        Move of a directory
 //	X when ino   Conflict
 //	F name       note
 //

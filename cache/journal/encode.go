@@ -9,7 +9,7 @@ import (
 // decode function that reads every version there ever was.
 
 func appendInode(b []byte, i *Inode) []byte {
-	b = append(b, recordVersion)
+	b = append(b, inodeVersion)
 	b = appendUint(b, i.Kind)
 	b = appendUint(b, i.State)
 	b = appendUint(b, i.Changed)
@@ -39,11 +39,13 @@ func appendInode(b []byte, i *Inode) []byte {
 	b = appendHeaders(b, &i.Headers)
 	b = appendString(b, i.StorageClass)
 	b = appendInt(b, i.Tags)
-	return appendUint(b, i.Encoding)
+	b = appendUint(b, i.Encoding)
+	b = appendString(b, i.Next)
+	return appendString(b, i.Cursor)
 }
 
 func decodeInode(b []byte) (*Inode, error) {
-	d := decode(b)
+	d := decodeTo(inodeVersion, b)
 	i := &Inode{
 		Kind:       Kind(d.uint8()),
 		State:      State(d.uint8()),
@@ -77,6 +79,9 @@ func decodeInode(b []byte) (*Inode, error) {
 		StorageClass: d.string(),
 		Tags:         int(d.int64()),
 		Encoding:     d.uint8(),
+	}
+	if d.version >= 2 {
+		i.Next, i.Cursor = d.string(), d.string()
 	}
 	return i, d.done()
 }
@@ -173,6 +178,20 @@ func decodeRow(b []byte) (*Row, error) {
 		Error:     d.string(),
 	}
 	return r, d.done()
+}
+
+func appendMove(b []byte, m Move) []byte {
+	b = append(b, recordVersion)
+	b = appendString(b, m.After)
+	b = appendInt(b, m.Since)
+	b = appendUint(b, m.Attempts)
+	return appendString(b, m.Error)
+}
+
+func decodeMove(b []byte) (Move, error) {
+	d := decode(b)
+	m := Move{After: d.string(), Since: d.int64(), Attempts: d.uint32(), Error: d.string()}
+	return m, d.done()
 }
 
 func appendConflict(b []byte, c *Conflict) []byte {

@@ -20,6 +20,7 @@ const (
 	letterParts      = 'P'
 	letterOrphan     = 'O'
 	letterConflict   = 'X'
+	letterMove       = 'M'
 	letterNote       = 'F'
 )
 

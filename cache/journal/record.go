@@ -84,7 +84,9 @@ type Inode struct {
 	Headers      s3backend.Headers
 	StorageClass string
 	Tags         int
-	Encoding     uint8 // reserved for how the data file is stored: 0 raw
+	Encoding     uint8  // reserved for how the data file is stored: 0 raw
+	Next         string // directories on the move: prefix of the marker and of the names up to Cursor; empty: none is under way
+	Cursor       string
 }
 
 // Extents is the `E` record: which bytes of the data file are content.
@@ -155,6 +157,15 @@ type Row struct {
 	Since     int64  // ns since 1970; first change not yet in the bucket
 	Kind      uint32 // s3backend.Kind of the last failure
 	Error     string // last failure, one line
+}
+
+// A Move is the `M` record of a directory: what is in the bucket below its
+// Prefix does not yet follow its name.
+type Move struct {
+	After    string // a key whose row must be gone first
+	Since    int64  // ns since 1970; when it was renamed
+	Attempts uint32
+	Error    string // last failure, one line
 }
 
 // A Conflict is the `X` record.

@@ -1,0 +1,88 @@
+package cache
+
+import "time"
+
+// A waiter waits for a set of keys to settle or be refused.
+type waiter struct {
+	keys    map[string]struct{}
+	joined  int
+	failure string
+	done    chan struct{}
+}
+
+// waitFor makes keys (nil: all) urgent and returns a waiter for them. Refused
+// ones are tried again.
+func (q *queue) waitFor(keys []string) *waiter {
+	w := &waiter{keys: map[string]struct{}{}, done: make(chan struct{})}
+	q.do(func() {
+		if keys == nil {
+			for key := range q.items {
+				keys = append(keys, key)
+			}
+		}
+		for _, key := range keys {
+			it := q.items[key]
+			if it == nil {
+				continue
+			}
+			w.joined = q.clock
+			w.keys[key] = struct{}{}
+			it.refused = false
+			it.urgent = false
+		}
+		q.hold = time.Time{} // somebody wants to know now
+		for key := range w.keys {
+			q.hurry(q.items[key])
+		}
+		if len(w.keys) == 0 {
+			close(w.done)
+			return
+		}
+		q.waiters[w] = struct{}{}
+	})
+	return w
+}
+
+func (q *queue) leave(w *waiter, key, failure string) {
+	if _, ok := w.keys[key]; !ok {
+		return
+	}
+	delete(w.keys, key)
+	if failure != "" && w.failure == "" {
+		w.failure = failure
+	}
+	if len(w.keys) == 0 {
+		delete(q.waiters, w)
+		close(w.done)
+	}
+}
+
+// served lets go who waited for what a job has done; those who came after the
+// change that it did not see wait on.
+func (q *queue) served(it *item) {
+	it.urgent = false
+	for w := range q.waiters {
+		if _, waits := w.keys[it.key]; waits && it.changed != 0 && w.joined > it.changed {
+			it.urgent = true
+			continue
+		}
+		q.leave(w, it.key, "")
+	}
+}
+
+// giveUp tells those who wait for a key that S3 refuses, or for one that waits
+// for it.
+func (q *queue) giveUp(it *item, failure string, depth int) {
+	for w := range q.waiters {
+		q.leave(w, it.key, failure)
+	}
+	if depth > len(q.items) {
+		return
+	}
+	for _, k := range q.blocked[it.key] {
+		if other := q.items[k]; other != nil && other.after == it.key {
+			other.urgent = false
+			q.giveUp(other, failure, depth+1)
+		}
+	}
+}
