@@ -43,6 +43,9 @@ func (ch *change) begin(t task) (*job, outcome, error) {
 	if err != nil || !found {
 		return nil, outcome{settled: true}, err
 	}
+	if task := ch.c.moves.blocked(t.key); task != "" {
+		return nil, outcome{after: task}, nil
+	}
 	if r.After != "" {
 		if _, found, err := ch.Row(r.After); err != nil || found {
 			return nil, outcome{after: r.After}, err
@@ -91,6 +94,9 @@ func (ch *change) held(key string, r *journal.Row) (j *job, o outcome, free bool
 		} else if cycle, err := ch.cycle(key, at); err != nil || found && !cycle {
 			return nil, outcome{after: at}, false, err
 		}
+	}
+	if rec.Kind == Dir {
+		return &job{key: key, row: *r, rec: rec, kind: jobLocalize}, o, false, nil
 	}
 	f, err := ch.live(r.Holder, rec)
 	if err != nil {
@@ -143,7 +149,7 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 	if rec.Changed == 0 && rec.At == t.key && r.Known == journal.KnownThere && r.ETag == rec.Base.ETag {
 		return nil, outcome{settled: true}, ch.settle(j, r)
 	}
-	if rec.Kind == Dir && rec.Base.Size > 0 {
+	if rec.Kind == Dir && rec.Base.Size > 0 && rec.At == "" {
 		rec.At = t.key // somebody's marker with a body, which stays
 	}
 	if rec.Changed&journal.ChangedData == 0 && rec.At != "" && rec.Base.ETag != "" {
@@ -173,6 +179,9 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 // settle records that a key already holds what it wants.
 func (ch *change) settle(j *job, r *journal.Row) error {
 	j.rec.State = journal.Clean
+	if j.rec.Kind == Dir {
+		j.rec.At = ""
+	}
 	if f := j.f; f != nil {
 		ch.committed(func() { f.noted = false })
 	}

@@ -37,6 +37,7 @@ type Cache struct {
 	sidecars
 	listings  listings
 	sent      atomic.Int64  // bytes uploaded
+	moved     atomic.Int64  // steps of moves of directories
 	downloads chan struct{} // a place for each request that brings content
 
 	// mu guards names, inode records, rows and files. Order: mu → file.mu →
@@ -45,6 +46,7 @@ type Cache struct {
 	mu     sync.RWMutex
 	files  map[Ino]*file
 	flying map[Ino]bool // being sent
+	moves  moves
 }
 
 // An origin says what a cache was opened from.
@@ -75,7 +77,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}}
+	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}, moves: newMoves()}
 	c.origin = origin{lock: lock, boot: journal.BootID(), opened: time.Now()}
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()

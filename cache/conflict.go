@@ -106,12 +106,12 @@ func (ch *change) parkingPlace(rec *journal.Inode) (p parking, err error) {
 	stem := strings.TrimSuffix(clean, ext)
 	for try := 1; ; try++ {
 		tail := ch.conflictMark(try) + ext
-		room := min(255-len(tail), maxKey-len(dir.Prefix)-len(tail))
+		room := min(255-len(tail), maxKey-max(len(dir.Prefix), len(dir.Next))-len(tail))
 		if room < 1 {
 			return p, ErrNameTooLong
 		}
 		p.name = stem[:min(len(stem), room)] + tail
-		if p.key, err = childKey(dir.Prefix, p.name, rec.Kind); err != nil {
+		if p.key, err = childKey(prefixFor(dir, p.name), p.name, rec.Kind); err != nil {
 			return p, err
 		}
 		_, taken, err := ch.Dirent(p.dir, p.name)

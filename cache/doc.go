@@ -33,6 +33,16 @@
 // the bytes it overwrites (type frozen), so an object is always one state of
 // the file.
 //
+// A directory is renamed in one transaction, whatever is below it: only names
+// move. What keys the names in it have is said by its Prefix, and while its
+// move is under way by Prefix, Next and Cursor: a name up to Cursor has its key
+// below Next already. The move (runMove, a task of the queue) lists what lies
+// below the old prefix, then takes name after name to the new one, each as the
+// rename of a file does, and leaves the directories among them to moves of
+// their own. At every moment each name has one key and each key one name: until
+// a move has ended the keys that it leaves are its own, and a directory that is
+// to have them keeps its rows aside, at keys that S3 cannot have.
+//
 // A listing is merged into the dirents page by page; it speaks only for keys
 // without a row, and not for keys that settled after it began.
 //

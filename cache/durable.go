@@ -26,6 +26,9 @@ func (c *Cache) SyncDir(ctx context.Context, dir Ino) error {
 
 // flushNames brings the keys directly in a directory to the bucket.
 func (c *Cache) flushNames(ctx context.Context, dir Ino) error {
+	if err := c.awaitMoves(ctx, dir, nil); err != nil {
+		return err
+	}
 	prefix, _, err := c.prefixOf(dir)
 	if err != nil {
 		return err

@@ -13,7 +13,6 @@ var (
 	ErrNotDir      = errors.New("not a directory")
 	ErrIsDir       = errors.New("is a directory")
 	ErrNotEmpty    = errors.New("directory not empty")
-	ErrCrossDevice = errors.New("cannot be moved in one step; copy and delete instead")
 	ErrStale       = errors.New("the object was replaced in the bucket and its old version is gone")
 	ErrNoSpace     = errors.New("the cache is full of data that is not yet in the bucket")
 	ErrNameTooLong = errors.New("name or key too long")

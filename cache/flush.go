@@ -51,6 +51,10 @@ func (c *Cache) flushKeys(ctx context.Context, tasks []task) map[string]outcome 
 	out := make(map[string]outcome, len(tasks))
 	var deletes []*job
 	for _, t := range tasks {
+		if dir, ok := movedDir(t.key); ok {
+			out[t.key] = c.runMove(ctx, dir)
+			continue
+		}
 		j, o, err := c.begin(t)
 		switch {
 		case err != nil:

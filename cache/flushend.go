@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -88,8 +87,8 @@ func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, err
 		return outcome{due: time.Unix(0, r.Due)}, ch.putRow(j.key, r)
 	}
 	from := rec.At
-	if rec.Kind != Dir {
-		rec.At = j.key
+	if rec.At = j.key; rec.Kind == Dir {
+		rec.At, rec.Target = "", ""
 	}
 	rec.Base = base
 	if !rec.AttrsKnown && j.rec.AttrsKnown {
@@ -203,7 +202,12 @@ func (ch *change) failed(j *job, r *journal.Row, cause error) (outcome, error) {
 		return ch.tryAgain(j, r, rec)
 	case errors.Is(cause, errSourceGone):
 		rec.Changed |= journal.ChangedData
-		return ch.tryAgain(j, r, rec)
+		if rec.Kind == Dir {
+			err = ch.release(rec.At, j.row.Ino)
+			rec.Base, rec.At = journal.Base{}, ""
+		}
+		o, again := ch.tryAgain(j, r, rec)
+		return o, errors.Join(err, again)
 	case errors.Is(cause, errThawed), errors.Is(cause, errSuperseded):
 		return ch.tryAgain(j, r, rec)
 	}
@@ -398,60 +402,4 @@ func (ch *change) deleted(j *job, cause error) (outcome, error) {
 	r.NotBefore, r.Error, r.Kind = time.Now().Add(wait).UnixNano(), out.failure, uint32(kind)
 	out.due = time.Unix(0, r.NotBefore)
 	return out, ch.putRow(j.key, r)
-}
-
-// runLocalize fetches what an inode has only at a key that is wanted for
-// something else. If it cannot be fetched for good, readers get ErrStale.
-func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
-	err := c.localize(ctx, j.f)
-	c.note(err)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	out := outcome{due: time.Now()}
-	lost := errors.Is(err, ErrStale) || errors.Is(err, ErrNoSpace) && j.f.orphan.Load()
-	if err != nil && !lost {
-		kind := s3backend.KindOf(err)
-		out = outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), offline: kind == s3backend.Offline, refused: refusal(kind)}
-	} else if err = c.endLocalize(j); err != nil {
-		out = outcome{due: time.Now().Add(retryFirst), failure: oneLine(err)}
-	}
-	j.f.users.Add(-1)
-	if err := c.drop(j.f); err != nil {
-		c.cfg.Log.Error("cache: closing a data file", "inode", j.f.ino, "error", err)
-	}
-	return out
-}
-
-func (c *Cache) endLocalize(j *job) error {
-	j.f.mu.Lock()
-	defer j.f.mu.Unlock()
-	return c.update("localized", func(ch *change) error { return ch.localized(j) })
-}
-
-// localized records that an inode's content is all here and dirty. The file's
-// lock is held.
-func (ch *change) localized(j *job) error {
-	ino := j.row.Holder
-	rec, found, err := ch.Inode(ino)
-	if err != nil || !found {
-		return err
-	}
-	if rec.At != j.key { // it found its own key meanwhile
-		return ch.release(j.key, ino)
-	}
-	e := j.f.extents()
-	if j.f.whole() {
-		e.Dirty = extent.New(extent.Range{Off: 0, Len: j.f.size})
-		rec.Base, rec.At = journal.Base{}, ""
-		rec.Changed |= journal.ChangedData
-		ch.committed(func() {
-			j.f.ext.Dirty = e.Dirty
-			j.f.base, j.f.at = journal.Base{}, ""
-		})
-	}
-	err = ch.PutExtents(ino, e)
-	if err := errors.Join(err, ch.PutInode(ino, rec), ch.release(j.key, ino)); err != nil {
-		return fmt.Errorf("localize inode %d: %w", ino, err)
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ func (c *Cache) ensureAttrs(ctx context.Context, ino Ino, rec *journal.Inode) er
 	}
 	key := rec.At
 	if rec.Kind == Dir {
-		if key = rec.Prefix; key == "" || key[len(key)-1] != '/' {
+		if key = cmp.Or(rec.At, markerKey(rec)); key == "" || key[len(key)-1] != '/' || isAside(key) {
 			return nil
 		}
 	}
@@ -246,7 +247,7 @@ func (c *Cache) revalidate(ctx context.Context, ino Ino, rec *journal.Inode) err
 func (c *Cache) learnBeforeEdit(ctx context.Context, rec *journal.Inode) error {
 	key := rec.At
 	if rec.Kind == Dir {
-		key = rec.Prefix
+		key = cmp.Or(rec.At, markerKey(rec))
 	}
 	if rec.AttrsKnown || key == "" || rec.Base.ETag == "" {
 		return nil

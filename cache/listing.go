@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -34,6 +35,15 @@ type listing struct {
 	complete bool
 	seed     maphash.Seed
 	seen     map[uint64]struct{} // hashes of names; a collision shows a deleted name one listing longer
+}
+
+// errMoved says that a directory's keys went elsewhere while they were listed.
+var errMoved = errors.New("the directory was renamed meanwhile")
+
+// speaksOf reports whether what is listed are the keys of a directory as it is
+// now.
+func (ls *listing) speaksOf(dir *journal.Inode) bool {
+	return dir.Prefix == ls.prefix && dir.Next == ""
 }
 
 // noteSettled is told of each key whose row settled.
@@ -190,6 +200,10 @@ func (c *Cache) listed(ls *listing, complete bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.update("listed", func(ch *change) error {
+		dir, found, err := ch.Inode(ls.dir)
+		if err != nil || !found || !ls.speaksOf(dir) {
+			return errors.Join(err, errMoved)
+		}
 		l, _, err := ch.Listing(ls.dir)
 		if err != nil {
 			return err
@@ -242,6 +256,10 @@ func (c *Cache) sweepNames(ls *listing, gone []string) error {
 	defer c.mu.Unlock()
 	var forget []string
 	err := c.update("swept", func(ch *change) error {
+		dir, found, err := ch.Inode(ls.dir)
+		if err != nil || !found || !ls.speaksOf(dir) {
+			return errors.Join(err, errMoved)
+		}
 		forget = forget[:0]
 		for _, name := range gone {
 			dropped, err := ch.dropIfRemote(ls, name)
@@ -298,6 +316,9 @@ func (ch *change) local(key string, ino Ino, rec *journal.Inode, t time.Time) (b
 	}
 	if rec.Kind != Dir {
 		return false, nil
+	}
+	if pending, err := ch.moving(ino); err != nil || pending {
+		return pending, err
 	}
 	return ch.anyRow(rec.Prefix)
 }

@@ -33,6 +33,9 @@ func (c *Cache) resolve(ctx context.Context, parent Ino, name string) (Ino, erro
 		return v.answer(err)
 	}
 	err = c.ask(ctx, parent, name, v)
+	if errors.Is(err, errMoved) {
+		return c.resolve(ctx, parent, name)
+	}
 	if err != nil && !c.serveStale(err) {
 		return 0, err
 	}
@@ -89,11 +92,14 @@ func (c *Cache) known(parent Ino, name string) (v verdict, err error) {
 		if found {
 			v.ino = d.Ino
 		}
-		if v.key, err = childKey(dir.Prefix, name, File); err != nil {
+		if v.key, err = childKey(prefixFor(dir, name), name, File); err != nil {
 			if errors.Is(err, ErrInvalid) {
 				v.settled, err = true, nil // no key has such a name
 			}
 			return err
+		}
+		if len(v.key) > maxKey && !found {
+			return ErrNameTooLong
 		}
 		v.settled, err = c.settled(tx, dir, v, dirName{parent, name})
 		return err
@@ -109,7 +115,7 @@ func (c *Cache) settled(tx *journal.Tx, dir *journal.Inode, v verdict, at dirNam
 			return found, err
 		}
 	}
-	if own, err := c.unpublished(tx, dir); err != nil || own {
+	if own, err := c.localOnly(tx, dir); err != nil || own {
 		return own, err
 	}
 	if v.ino != 0 {
@@ -133,9 +139,13 @@ func fresher(ttl time.Duration, listed int64, seen time.Time) bool {
 	return ttl > 0 && (now.Sub(time.Unix(0, listed)) < ttl || now.Sub(seen) < ttl)
 }
 
-// unpublished reports whether a directory exists here only, so that nobody
-// else can have put anything into it.
-func (c *Cache) unpublished(tx *journal.Tx, dir *journal.Inode) (bool, error) {
+// localOnly reports whether what is known here of the names in a directory is
+// all there is: it exists here only, so that nobody else can have put anything
+// into it, or it is on its way to other keys.
+func (c *Cache) localOnly(tx *journal.Tx, dir *journal.Inode) (bool, error) {
+	if dir.Next != "" || isAside(dir.Prefix) {
+		return true, nil
+	}
 	if dir.Base.ETag != "" || dir.Changed&journal.ChangedData == 0 { // made elsewhere, or long ago
 		return false, nil
 	}

@@ -27,6 +27,9 @@ func (c *Cache) merge(ls *listing, entries []s3backend.Entry) error {
 		if !found {
 			return ErrNotExist
 		}
+		if !ls.speaksOf(dir) {
+			return errMoved
+		}
 		forget = forget[:0]
 		for _, e := range entries {
 			gone, err := ch.mergeEntry(ls, dir, e)
@@ -59,6 +62,11 @@ func (ch *change) mergeEntry(ls *listing, dir *journal.Inode, e s3backend.Entry)
 	name, kind, ok := ls.nameOf(rest, e.Prefix)
 	if !ok {
 		return "", nil
+	}
+	if e.Prefix {
+		if left, err := ch.leftOver(ls, name, e.Key); err != nil || left {
+			return "", err
+		}
 	}
 	if !e.Prefix && rest == "" {
 		name = markerBody
@@ -174,6 +182,19 @@ func (ch *change) mergeMarker(ls *listing, dir *journal.Inode, e s3backend.Entry
 	return ch.PutInode(ls.dir, dir)
 }
 
+// leftOver reports whether what a listing shows as a directory is only what was
+// removed or renamed here and is still to go from the bucket.
+func (ch *change) leftOver(ls *listing, name, prefix string) (bool, error) {
+	d, found, err := ch.Dirent(ls.dir, name)
+	if err != nil || found && d.Kind == Dir {
+		return false, err
+	}
+	if ch.c.moves.below(prefix) || ch.c.listings.settledSince(prefix, ls.begun) {
+		return true, nil
+	}
+	return ch.anyRow(prefix)
+}
+
 // mergeName brings one name into step; changed says that it now means another
 // inode.
 func (ch *change) mergeName(ls *listing, name string, kind Kind, e s3backend.Entry) (changed bool, err error) {
@@ -214,11 +235,6 @@ func (ch *change) mergeNew(ls *listing, name string, rec *journal.Inode, key str
 	}
 	if ch.c.listings.settledSince(key, ls.begun) {
 		return nil
-	}
-	if rec.Kind == Dir { // removed here: what is still in the bucket goes
-		if pending, err := ch.anyRow(key); err != nil || pending {
-			return err
-		}
 	}
 	_, err := ch.adopt(ls.dir, name, rec)
 	return err

@@ -156,6 +156,9 @@ func (q *queue) apply(key string, p poke) {
 		it = &item{key: key, index: -1}
 		q.items[key] = it
 	}
+	if p.passed {
+		q.unblock(key)
+	}
 	it.deletes, it.refused = p.deletes, p.refused
 	if p.size > 0 {
 		it.size = p.size

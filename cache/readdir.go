@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
@@ -72,17 +73,21 @@ func (c *Cache) ensureListed(ctx context.Context, dir Ino) error {
 		if l, _, err = tx.Listing(dir); err != nil {
 			return err
 		}
-		own, err = c.unpublished(tx, rec)
+		own, err = c.localOnly(tx, rec)
 		return err
 	})
 	c.mu.RUnlock()
 	if err != nil || own || l.Complete && fresher(c.cfg.ListTTL, l.Begun, time.Time{}) || l.Complete && c.quiet() {
 		return err
 	}
-	if err := c.list(ctx, dir, false); err != nil && !(l.Complete && c.serveStale(err)) {
-		return err
+	err = c.list(ctx, dir, false)
+	if errors.Is(err, errMoved) {
+		return c.ensureListed(ctx, dir)
 	}
-	return nil
+	if l.Complete && c.serveStale(err) {
+		return nil
+	}
+	return err
 }
 
 // Parent returns the directory that a directory lies in; the root is its own.

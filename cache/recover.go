@@ -36,7 +36,7 @@ func (c *Cache) recover() error {
 	if err := c.ensureRoot(); err != nil {
 		return err
 	}
-	if err := c.recoverRows(start); err != nil {
+	if err := errors.Join(c.recoverMoves(), c.recoverRows(start)); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
 	if err := c.countData(); err != nil {
@@ -96,6 +96,26 @@ func (c *Cache) recoverRows(start journal.Start) error {
 		keys = keys[n:]
 	}
 	return nil
+}
+
+// recoverMoves puts every move of a directory to the queue.
+func (c *Cache) recoverMoves() error {
+	pokes := map[string]poke{}
+	err := c.view(func(tx *journal.Tx) error {
+		return tx.Moves(func(dir Ino, _ journal.Move) error {
+			rec, found, err := tx.Inode(dir)
+			if err != nil || !found {
+				return errors.Join(err, ErrStale)
+			}
+			c.moves.set(dir, rec.Prefix)
+			pokes[moveTask(dir)] = poke{}
+			return nil
+		})
+	})
+	if len(pokes) > 0 {
+		c.queue.tell(pokes)
+	}
+	return err
 }
 
 // recoverUploads has uploads aborted that no row will finish.

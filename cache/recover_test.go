@@ -3,6 +3,8 @@ package cache
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,8 +19,38 @@ import (
 // kill of the daemon leaves it. The first one must not be used any more.
 func (b *bench) crash(edit ...func(*Config)) *bench {
 	b.t.Helper()
-	to := b.t.TempDir()
+	to, before := "", "nothing"
+	for now := b.journalFiles(); now != before; now = b.journalFiles() { // badger may be tidying up
+		to, before = b.t.TempDir(), now
+		b.copyTo(to)
+	}
+	return newBench(b.t, append([]func(*Config){func(c *Config) {
+		*c = b.cfg
+		c.Dir = to
+	}}, edit...)...).on(b.mem)
+}
+
+// journalFiles names the files of the journal with their sizes.
+func (b *bench) journalFiles() string {
+	b.t.Helper()
+	all, err := os.ReadDir(filepath.Join(b.cfg.Dir, "db"))
+	b.ok(err)
+	var list strings.Builder
+	for _, e := range all {
+		if st, err := e.Info(); err == nil {
+			fmt.Fprintln(&list, e.Name(), st.Size(), st.ModTime())
+		}
+	}
+	return list.String()
+}
+
+// copyTo copies the cache's directory. What vanishes meanwhile is left out.
+func (b *bench) copyTo(to string) {
+	b.t.Helper()
 	b.ok(filepath.WalkDir(b.cfg.Dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -29,12 +61,11 @@ func (b *bench) crash(edit ...func(*Config)) *bench {
 		if d.IsDir() {
 			return os.MkdirAll(filepath.Join(to, rel), 0o700)
 		}
-		return copySparse(filepath.Join(to, rel), path)
+		if err = copySparse(filepath.Join(to, rel), path); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return err
 	}))
-	return newBench(b.t, append([]func(*Config){func(c *Config) {
-		*c = b.cfg
-		c.Dir = to
-	}}, edit...)...).on(b.mem)
 }
 
 // on names the bucket that an edited configuration uses.

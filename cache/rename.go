@@ -7,14 +7,9 @@ import (
 	"github.com/moorfs/moorfs/cache/journal"
 )
 
-// dirRenameLimit is how many inodes a directory may hold to be renamed in one
-// transaction.
-const dirRenameLimit = 2000
-
-// Rename moves a name, atomically for everybody on this mount; the bucket
-// follows by a copy on the server, or by the upload that is due anyway. A
-// directory that has been published cannot be moved in one step:
-// ErrCrossDevice.
+// Rename moves a name, atomically for everybody on this mount, whatever is
+// below it; the bucket follows by copies on the server, or by the uploads that
+// are due anyway.
 func (c *Cache) Rename(ctx context.Context, r Rename) error {
 	if err := c.rename(ctx, r); err != nil {
 		return &Error{"rename", r.OldName, err}
@@ -26,15 +21,24 @@ func (c *Cache) rename(ctx context.Context, r Rename) error {
 	if c.cfg.ReadOnly {
 		return ErrReadOnly
 	}
-	if _, err := c.resolve(ctx, r.OldParent, r.OldName); err != nil {
+	from, err := c.resolve(ctx, r.OldParent, r.OldName)
+	if err != nil {
 		return err
 	}
 	target, err := c.resolve(ctx, r.NewParent, r.NewName)
 	if err != nil && !errors.Is(err, ErrNotExist) {
 		return err
 	}
-	if target != 0 {
+	if target != 0 && !r.Exchange && !r.NoReplace {
 		if err := c.refreshForRemoval(ctx, target); err != nil {
+			return err
+		}
+	}
+	if err := c.keysFit(from, r.NewParent, r.NewName); err != nil {
+		return err
+	}
+	if r.Exchange {
+		if err := c.keysFit(target, r.OldParent, r.OldName); err != nil {
 			return err
 		}
 	}
@@ -69,10 +73,8 @@ func (ch *change) rename(r Rename) error {
 	case exists && from.Kind != Dir && to.Kind == Dir:
 		return ErrIsDir
 	}
-	if from.Kind == Dir {
-		if err := ch.notBelow(from.Ino, r.NewParent); err != nil {
-			return err
-		}
+	if err := ch.mayMove(from, r.NewParent); err != nil {
+		return err
 	}
 	if exists {
 		if err := ch.replace(r.NewParent, to); err != nil {
@@ -124,23 +126,28 @@ func (ch *change) move(r Rename, ino Ino) error {
 	if err := ch.mayName(r.NewParent, r.NewName, rec.Kind); err != nil {
 		return err
 	}
-	newKey, err := childKey(newDir.Prefix, r.NewName, rec.Kind)
+	newKey, err := ch.keyIn(r.NewParent, newDir, r.NewName, rec.Kind)
 	if err != nil {
 		return err
-	}
-	if rec.Kind == Dir {
-		if err := ch.moveTree(ino, rec, newKey); err != nil {
-			return err
-		}
 	}
 	err = errors.Join(ch.DeleteDirent(r.OldParent, r.OldName),
 		ch.PutDirent(r.NewParent, r.NewName, journal.Dirent{Ino: ino, Kind: rec.Kind}),
 		ch.touchDir(r.OldParent, oldDir), ch.touchDir(r.NewParent, newDir))
 	rec.Parent, rec.Name, rec.Ctime = r.NewParent, r.NewName, ch.now
-	if err != nil || rec.Kind == Dir {
-		return errors.Join(err, ch.PutInode(ino, rec), ch.unescape(r.OldParent, r.OldName))
+	if err != nil {
+		return err
 	}
-	return errors.Join(ch.moveKey(ino, rec, oldKey, newKey), ch.keepDir(r.OldParent, oldDir, oldKey))
+	if rec.Kind != Dir {
+		return errors.Join(ch.moveKey(ino, rec, oldKey, newKey), ch.keepDir(r.OldParent, oldDir, oldKey))
+	}
+	err = errors.Join(ch.PutInode(ino, rec), ch.unescape(r.OldParent, r.OldName), ch.keepDir(r.OldParent, oldDir, ""))
+	after := ""
+	if r, found, rowErr := ch.Row(markerKey(oldDir)); found && r.Want == journal.WantInode {
+		after = markerKey(oldDir) // the directory does not vanish for others with its last child
+	} else if rowErr != nil {
+		return rowErr
+	}
+	return errors.Join(err, ch.startMove(ino, rec, after))
 }
 
 // moveKey edits the rows of the two keys that the rename of a file concerns;
@@ -179,14 +186,19 @@ func (ch *change) enterKey(ino Ino, rec *journal.Inode, newKey string) error {
 			return err
 		}
 	}
-	ch.c.sidecarStale(ino)
+	if rec.Changed != 0 {
+		ch.c.sidecarStale(ino)
+	}
 	return ch.wantInode(newKey, ino, rec, base)
 }
 
-// exchange swaps two files.
+// exchange swaps two names.
 func (ch *change) exchange(r Rename, a, b journal.Dirent) error {
-	if a.Kind == Dir || b.Kind == Dir {
-		return ErrCrossDevice
+	if err := errors.Join(ch.mayMove(a, r.NewParent), ch.mayMove(b, r.OldParent)); err != nil {
+		return err
+	}
+	if err := errors.Join(ch.mayName(r.NewParent, r.NewName, a.Kind), ch.mayName(r.OldParent, r.OldName, b.Kind)); err != nil {
+		return err
 	}
 	recA, foundA, errA := ch.Inode(a.Ino)
 	recB, foundB, errB := ch.Inode(b.Ino)
@@ -201,92 +213,117 @@ func (ch *change) exchange(r Rename, a, b journal.Dirent) error {
 	recA.Parent, recA.Name, recB.Parent, recB.Name = recB.Parent, recB.Name, recA.Parent, recA.Name
 	recA.Ctime, recB.Ctime = ch.now, ch.now
 	err := errors.Join(ch.PutDirent(r.OldParent, r.OldName, b), ch.PutDirent(r.NewParent, r.NewName, a),
-		ch.leaveKey(a.Ino, recA, keyA), ch.leaveKey(b.Ino, recB, keyB))
-	return errors.Join(err, ch.enterKey(a.Ino, recA, keyB), ch.enterKey(b.Ino, recB, keyA))
+		ch.leaveName(a.Ino, recA, keyA), ch.leaveName(b.Ino, recB, keyB))
+	return errors.Join(err, ch.enterName(a.Ino, recA), ch.enterName(b.Ino, recB), ch.touched(r.OldParent), ch.touched(r.NewParent))
 }
 
-// notBelow refuses to move a directory into itself.
-func (ch *change) notBelow(dir, parent Ino) error {
-	for ino := parent; ino != Root; {
-		if ino == dir {
-			return ErrInvalid
-		}
-		rec, found, err := ch.Inode(ino)
-		if err != nil || !found {
+// leaveName is leaveKey; a directory's keys follow by its move.
+func (ch *change) leaveName(ino Ino, rec *journal.Inode, key string) error {
+	if rec.Kind == Dir {
+		return nil
+	}
+	return ch.leaveKey(ino, rec, key)
+}
+
+// enterName is enterKey of the key that goes with rec's name.
+func (ch *change) enterName(ino Ino, rec *journal.Inode) error {
+	if rec.Kind == Dir {
+		return errors.Join(ch.PutInode(ino, rec), ch.startMove(ino, rec, ""))
+	}
+	key, err := ch.keyOf(rec)
+	if err != nil {
+		return err
+	}
+	return ch.enterKey(ino, rec, key)
+}
+
+// touched is touchDir of a directory as the transaction has it now.
+func (ch *change) touched(dir Ino) error {
+	rec, found, err := ch.Inode(dir)
+	if err != nil || !found {
+		return errors.Join(err, ErrNotExist)
+	}
+	return ch.touchDir(dir, rec)
+}
+
+// mayMove refuses to move a directory into itself, and one that stands for a
+// piece of longer names.
+func (ch *change) mayMove(d journal.Dirent, parent Ino) error {
+	if d.Kind != Dir {
+		return nil
+	}
+	rec, found, err := ch.Inode(d.Ino)
+	if err != nil || !found {
+		return errors.Join(err, ErrStale)
+	}
+	below, err := within(ch.Tx, parent, d.Ino)
+	if err == nil && (below || !hasObject(rec)) {
+		err = ErrInvalid
+	}
+	return err
+}
+
+// keysFit refuses a rename that would make a key too long which is known here
+// to exist below.
+func (c *Cache) keysFit(ino, parent Ino, name string) error {
+	var room, growth int
+	var kind Kind
+	c.mu.RLock()
+	err := c.view(func(tx *journal.Tx) error {
+		dir, found, err := tx.Inode(parent)
+		rec, there, recErr := tx.Inode(ino)
+		if err = errors.Join(err, recErr); err != nil || !found || !there {
 			return errors.Join(err, ErrNotExist)
 		}
-		ino = rec.Parent
-	}
-	return nil
-}
-
-// moveTree rewrites the keys below a directory that only exists here.
-func (ch *change) moveTree(ino Ino, rec *journal.Inode, newPrefix string) error {
-	left := dirRenameLimit
-	return ch.moveBelow(ino, rec, newPrefix, &left)
-}
-
-func (ch *change) moveBelow(ino Ino, rec *journal.Inode, newPrefix string, left *int) error {
-	type child struct {
-		ino  Ino
-		name string
-	}
-	var children []child
-	err := ch.Dirents(ino, "", func(name string, d journal.Dirent) error {
-		if *left--; *left < 0 {
-			return ErrCrossDevice
+		final, err := c.finalPrefix(tx, parent, dir)
+		if err != nil {
+			return err
 		}
-		children = append(children, child{d.Ino, name})
-		return nil
+		kind = rec.Kind
+		key, err := childKey(final, name, kind)
+		if err != nil || kind != Dir {
+			return err
+		}
+		now, err := c.finalPrefix(tx, ino, rec)
+		room, growth = maxKey-len(key), len(key)-len(now)
+		return err
 	})
-	if err != nil {
+	c.mu.RUnlock()
+	if err != nil || kind != Dir || growth <= 0 {
 		return err
 	}
-	oldPrefix := rec.Prefix
-	if err := ch.moveUnpublished(ino, rec, oldPrefix, newPrefix); err != nil {
-		return err
+	return c.namesFit(ino, room)
+}
+
+// namesFit reports ErrNameTooLong if what follows a directory's prefix in a key
+// known below it is longer than room.
+func (c *Cache) namesFit(dir Ino, room int) error {
+	type sub struct {
+		ino  Ino
+		room int
 	}
-	rec.Prefix = newPrefix
-	if err := ch.PutInode(ino, rec); err != nil {
-		return err
-	}
-	for _, k := range children {
-		sub, found, err := ch.Inode(k.ino)
-		if err != nil || !found {
-			return errors.Join(err, ErrStale)
-		}
-		oldKey, err := childKey(oldPrefix, k.name, sub.Kind)
-		if err != nil {
-			return err
-		}
-		newKey, err := childKey(newPrefix, k.name, sub.Kind)
-		if err != nil {
-			return err
-		}
-		if sub.Kind == Dir {
-			err = ch.moveBelow(k.ino, sub, newKey, left)
-		} else {
-			err = ch.moveUnpublished(k.ino, sub, oldKey, newKey)
-		}
+	todo := []sub{{dir, room}}
+	for len(todo) > 0 {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		err := c.view(func(tx *journal.Tx) error {
+			return tx.Dirents(at.ino, "", func(name string, d journal.Dirent) error {
+				piece, err := childKey("", name, d.Kind)
+				if err != nil {
+					return err
+				}
+				if len(piece) > at.room {
+					return ErrNameTooLong
+				}
+				if d.Kind == Dir {
+					todo = append(todo, sub{d.Ino, at.room - len(piece)})
+				}
+				return nil
+			})
+		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// moveUnpublished moves the row of an inode that has never been sent.
-func (ch *change) moveUnpublished(ino Ino, rec *journal.Inode, oldKey, newKey string) error {
-	r, found, err := ch.Row(oldKey)
-	if err != nil {
-		return err
-	}
-	if !found || rec.Base.ETag != "" || r.Want != journal.WantInode || r.Known != journal.KnownAbsent || r.Nonce != "" || r.Holder != 0 {
-		return ErrCrossDevice
-	}
-	ch.c.sidecarStale(ino)
-	if err := ch.wantInode(newKey, ino, rec, journal.Base{}); err != nil {
-		return err
-	}
-	return ch.dropRow(oldKey)
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -39,6 +40,7 @@ type poke struct {
 	settled bool
 	refused bool
 	own     bool // by the end of the key's own job
+	passed  bool // who waits for it shall look again
 }
 
 // update runs one transaction and tells the queue of the rows it edited. The
@@ -146,6 +148,20 @@ func (ch *change) dropRow(key string) error {
 	return ch.DeleteRow(key)
 }
 
+// rowAfter has what is to be done at a key wait until the row of another has
+// gone.
+func (ch *change) rowAfter(key, after string) error {
+	if after == "" {
+		return nil
+	}
+	r, found, err := ch.Row(key)
+	if err != nil || !found {
+		return err
+	}
+	r.After = after
+	return ch.putRow(key, r)
+}
+
 // wantInode says that key shall hold rec's content, from now on and at the
 // latest when due. known is what is believed about the key if no row says.
 func (ch *change) wantInode(key string, ino Ino, rec *journal.Inode, known journal.Base) error {
@@ -217,6 +233,32 @@ func setKnown(r *journal.Row, base journal.Base) {
 	r.Known, r.ETag, r.Version = journal.KnownThere, base.ETag, base.Version
 }
 
+// prefixFor returns what the key of a name in a directory begins with.
+func prefixFor(dir *journal.Inode, name string) string {
+	if dir.Next != "" && name <= dir.Cursor {
+		return dir.Next
+	}
+	return dir.Prefix
+}
+
+// markerKey returns the key of a directory's marker, all but the slash for one
+// that stands for a piece of a long name.
+func markerKey(dir *journal.Inode) string { return cmp.Or(dir.Next, dir.Prefix) }
+
+// keyIn returns the key of a name that somebody gives to something in a
+// directory; ErrNameTooLong if S3 would not take it.
+func (ch *change) keyIn(ino Ino, dir *journal.Inode, name string, kind Kind) (string, error) {
+	key, err := childKey(prefixFor(dir, name), name, kind)
+	if err != nil {
+		return "", err
+	}
+	final, err := ch.c.finalPrefix(ch.Tx, ino, dir)
+	if err == nil && len(final)+len(key)-len(prefixFor(dir, name)) > maxKey {
+		err = ErrNameTooLong
+	}
+	return key, err
+}
+
 // childKey returns the key (of a directory: its prefix) of name in the
 // directory with prefix.
 func childKey(prefix, name string, kind Kind) (string, error) {
@@ -228,9 +270,6 @@ func childKey(prefix, name string, kind Kind) (string, error) {
 	if kind == Dir && !n.Continues {
 		key += "/"
 	}
-	if len(key) > maxKey {
-		return "", ErrNameTooLong
-	}
 	return key, nil
 }
 
@@ -239,7 +278,7 @@ func (ch *change) keyOf(rec *journal.Inode) (string, error) { return keyOf(ch.Tx
 
 func keyOf(tx *journal.Tx, rec *journal.Inode) (string, error) {
 	if rec.Kind == Dir {
-		return rec.Prefix, nil
+		return markerKey(rec), nil
 	}
 	if rec.Parent == 0 {
 		return "", nil
@@ -251,5 +290,5 @@ func keyOf(tx *journal.Tx, rec *journal.Inode) (string, error) {
 	if !found {
 		return "", fmt.Errorf("inode %d, parent of %q, is missing from the journal", rec.Parent, rec.Name)
 	}
-	return childKey(parent.Prefix, rec.Name, rec.Kind)
+	return childKey(prefixFor(parent, rec.Name), rec.Name, rec.Kind)
 }

@@ -64,14 +64,15 @@ func (c *Cache) sidecarOf(tx *journal.Tx, ino Ino, rec *journal.Inode) (s sideca
 			return s, err
 		}
 	}
-	if rec.State == journal.Clean || rec.State == journal.Orphan || rec.Parent == 0 {
-		return s, nil
+	if rec.State == journal.Clean || rec.State == journal.Orphan || rec.Parent == 0 || rec.Changed == 0 {
+		return s, nil // nothing that is only here
 	}
 	dir, found, err := tx.Inode(rec.Parent)
 	if err != nil || !found {
 		return s, errors.Join(err, ErrStale)
 	}
-	return sidecar{Ino: ino, Prefix: dir.Prefix, Inode: *rec}, nil
+	prefix, err := c.finalPrefix(tx, rec.Parent, dir)
+	return sidecar{Ino: ino, Prefix: prefix, Inode: *rec}, err
 }
 
 func (c *Cache) storeSidecar(s sidecar, durable bool) error {

@@ -243,7 +243,7 @@ func (c *Cache) reserve(ctx context.Context, f *file, n int64) error {
 }
 
 // progress grows whenever something reached the bucket.
-func (c *Cache) progress() int64 { return c.sent.Load() + c.queue.completed() }
+func (c *Cache) progress() int64 { return c.sent.Load() + c.queue.completed() + c.moved.Load() }
 
 // keyOfInode returns where an inode's object belongs; empty if nowhere.
 func (c *Cache) keyOfInode(ino Ino) (key string) {

@@ -89,19 +89,7 @@ func (c *Cache) Status() Status {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	err := c.view(func(tx *journal.Tx) error {
-		err := tx.Rows("", func(key string, r *journal.Row) error {
-			if len(s.Work) == workShown {
-				return journal.Stop
-			}
-			w := WorkInfo{Key: key, State: rowState(r), Since: time.Unix(0, r.Since)}
-			if rec, found, err := tx.Inode(r.Ino); err != nil {
-				return err
-			} else if found {
-				w.Size = rec.Size
-			}
-			s.Work = append(s.Work, w)
-			return nil
-		})
+		err := errors.Join(c.movesAtWork(tx, &s), c.rowsAtWork(tx, &s))
 		return errors.Join(err, tx.Conflicts(func(_ int64, _ Ino, x journal.Conflict) error {
 			s.Conflicts = append(s.Conflicts, ConflictInfo{Path: x.Old, Parked: x.New, When: time.Unix(0, x.When)})
 			return nil
@@ -111,6 +99,69 @@ func (c *Cache) Status() Status {
 		s.LastError = oneLine(err)
 	}
 	return s
+}
+
+func (c *Cache) rowsAtWork(tx *journal.Tx, s *Status) error {
+	return tx.Rows("", func(key string, r *journal.Row) error {
+		if len(s.Work) >= workShown {
+			return journal.Stop
+		}
+		w := WorkInfo{Key: key, State: rowState(r), Since: time.Unix(0, r.Since)}
+		rec, found, err := tx.Inode(r.Ino)
+		if err != nil {
+			return err
+		}
+		if found {
+			w.Size = rec.Size
+		}
+		if isAside(key) {
+			if w.Key, err = c.finalKey(tx, r.Ino, rec); err != nil {
+				return err
+			}
+		}
+		s.Work = append(s.Work, w)
+		return nil
+	})
+}
+
+// finalKey is the key that an inode's object will have once all moves have
+// ended.
+func (c *Cache) finalKey(tx *journal.Tx, ino Ino, rec *journal.Inode) (string, error) {
+	if rec == nil {
+		return "", nil
+	}
+	if rec.Kind == Dir {
+		return c.finalPrefix(tx, ino, rec)
+	}
+	dir, found, err := tx.Inode(rec.Parent)
+	if err != nil || !found {
+		return "", errors.Join(err, ErrStale)
+	}
+	prefix, err := c.finalPrefix(tx, rec.Parent, dir)
+	if err != nil {
+		return "", err
+	}
+	return childKey(prefix, rec.Name, rec.Kind)
+}
+
+// movesAtWork lists the directories whose objects are still to follow a rename.
+func (c *Cache) movesAtWork(tx *journal.Tx, s *Status) error {
+	return tx.Moves(func(dir Ino, m journal.Move) error {
+		if len(s.Work) >= workShown {
+			return journal.Stop
+		}
+		rec, found, err := tx.Inode(dir)
+		if err != nil || !found {
+			return err
+		}
+		w := WorkInfo{State: "rename: queued", Since: time.Unix(0, m.Since)}
+		if m.Error != "" {
+			w.State = "rename: waiting: " + m.Error
+		}
+		w.Key, err = c.finalPrefix(tx, dir, rec)
+		s.Work = append(s.Work, w)
+		return err
+	})
 }
 
 func rowState(r *journal.Row) string {
@@ -173,6 +224,12 @@ func (c *Cache) FlushPath(ctx context.Context, path string, tell func(Progress))
 	if err := c.saveAll(); err != nil {
 		return err
 	}
+	if err := c.awaitMoves(ctx, ino, tell); err != nil {
+		return err
+	}
+	if rec, err = c.record(ino); err != nil {
+		return err
+	}
 	var keys []string
 	err = c.view(func(tx *journal.Tx) error {
 		return tx.Rows(rec.Prefix, func(key string, _ *journal.Row) error {
@@ -203,6 +260,9 @@ func (c *Cache) flushInode(ctx context.Context, ino Ino) error {
 		err = c.saveLocked(f, false)
 	}
 	c.mu.Unlock()
+	if err == nil {
+		err = c.awaitMoves(ctx, ino, nil)
+	}
 	key := c.keyOfInode(ino)
 	if err != nil || key == "" {
 		return err
@@ -226,41 +286,4 @@ func (c *Cache) flushInode(ctx context.Context, ino Ino) error {
 		return err
 	})
 	return errors.Join(&s3backend.Error{Op: "flush", Key: key, Kind: kind, Err: errors.New(w.failure)}, err)
-}
-
-// await waits for a waiter, as long as something moves.
-func (c *Cache) await(ctx context.Context, w *waiter, tell func(Progress)) error {
-	tick := time.NewTicker(tellEvery)
-	defer tick.Stop()
-	moved, since := c.progress(), time.Now()
-	for {
-		select {
-		case <-w.done:
-			if tell != nil {
-				tell(c.left(w.failure))
-			}
-			return nil
-		case <-ctx.Done():
-			return &Unfinished{c.left(""), c.cfg.Dir}
-		case <-c.ctx.Done():
-			return ErrClosed
-		case <-tick.C:
-		}
-		if tell != nil {
-			tell(c.left(""))
-		}
-		if now := c.progress(); now != moved {
-			moved, since = now, time.Now()
-		} else if time.Since(since) > drainStall {
-			return &Unfinished{c.left(""), c.cfg.Dir}
-		}
-	}
-}
-
-func (c *Cache) left(failure string) Progress {
-	s := c.queue.stats.Load()
-	if failure == "" {
-		failure = s.failure
-	}
-	return Progress{Files: s.queued, Bytes: s.bytes, Uploaded: c.sent.Load(), Refused: s.refused, Error: failure}
 }

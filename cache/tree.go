@@ -87,7 +87,7 @@ func (ch *change) create(parent Ino, name string, ino Ino, n New) (*journal.Inod
 	if err := ch.mayName(parent, name, n.Kind); err != nil {
 		return nil, err
 	}
-	key, err := childKey(dir.Prefix, name, n.Kind)
+	key, err := ch.keyIn(parent, dir, name, n.Kind)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +95,9 @@ func (ch *change) create(parent Ino, name string, ino Ino, n New) (*journal.Inod
 		Mode: n.Mode, Uid: n.Uid, Gid: n.Gid, Rdev: n.Rdev, Parent: parent, Name: name, Target: n.Target, Generation: 1,
 		Atime: ch.now, Mtime: ch.now, Ctime: ch.now, Btime: ch.now, Size: int64(len(n.Target))}
 	if n.Kind == Dir {
+		if key, err = ch.unclaimed(key, parent, ino); err != nil {
+			return nil, err
+		}
 		rec.Nlink, rec.Prefix = 2, key
 		l := journal.Listing{Begun: ch.now, Ended: ch.now, Complete: true}
 		if err := ch.PutListing(ino, l); err != nil {
@@ -104,6 +107,11 @@ func (ch *change) create(parent Ino, name string, ino Ino, n New) (*journal.Inod
 	err = errors.Join(ch.PutInode(ino, rec), ch.PutDirent(parent, name, journal.Dirent{Ino: ino, Kind: n.Kind}), ch.touchDir(parent, dir))
 	if err != nil || !hasObject(rec) {
 		return rec, err
+	}
+	if isAside(key) && n.Kind == Dir {
+		if err := ch.startMove(ino, rec, ""); err != nil {
+			return nil, err
+		}
 	}
 	ch.c.sidecarStale(ino)
 	return rec, ch.wantInode(key, ino, rec, journal.Base{})
@@ -252,7 +260,7 @@ func (ch *change) wantGone(ino Ino, rec *journal.Inode, key string) error {
 	}
 	needed := ch.c.needsObject(ino, rec)
 	var base journal.Base
-	if rec.At == key || rec.Kind == Dir {
+	if rec.At == key || rec.Kind == Dir && rec.At == "" {
 		base = rec.Base
 	}
 	var holder Ino
@@ -277,18 +285,13 @@ func (ch *change) keepDir(ino Ino, dir *journal.Inode, key string) error {
 	if full, err := ch.HasDirents(ino); err != nil || full {
 		return err
 	}
-	if r, found, err := ch.Row(dir.Prefix); err != nil || found && r.Want == journal.WantInode {
+	if r, found, err := ch.Row(markerKey(dir)); err != nil || found && r.Want == journal.WantInode {
 		return err
 	}
 	if err := ch.dirty(ino, dir, journal.ChangedMeta); err != nil {
 		return err
 	}
-	r, found, err := ch.Row(key)
-	if err != nil || !found {
-		return err
-	}
-	r.After = dir.Prefix
-	return ch.putRow(key, r)
+	return ch.rowAfter(key, markerKey(dir))
 }
 
 // dirty records a change of rec and queues it; it stores rec.
@@ -311,7 +314,7 @@ func (ch *change) dirty(ino Ino, rec *journal.Inode, what journal.Change) error 
 		return err
 	}
 	var base journal.Base
-	if rec.At == key || rec.Kind == Dir {
+	if rec.At == key || rec.Kind == Dir && rec.At == "" {
 		base = rec.Base
 	}
 	ch.c.sidecarStale(ino)
@@ -362,6 +365,11 @@ func (ch *change) attached(ino Ino) error {
 // erase removes all records of an inode; its data file follows the commit.
 func (ch *change) erase(ino Ino) error {
 	ch.gone = append(ch.gone, ino)
+	if ch.c.moves.has(ino) {
+		if err := ch.endMove(ino); err != nil {
+			return err
+		}
+	}
 	return errors.Join(ch.DeleteInode(ino), ch.DeleteExtents(ino), ch.DeleteListing(ino), ch.DeleteOrphan(ino))
 }
 

@@ -1,6 +1,12 @@
 package cache
 
-import "time"
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/journal"
+)
 
 // A waiter waits for a set of keys to settle or be refused.
 type waiter struct {
@@ -85,4 +91,80 @@ func (q *queue) giveUp(it *item, failure string, depth int) {
 			q.giveUp(other, failure, depth+1)
 		}
 	}
+}
+
+// await waits for a waiter, as long as something moves.
+func (c *Cache) await(ctx context.Context, w *waiter, tell func(Progress)) error {
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	moved, since := c.progress(), time.Now()
+	for {
+		select {
+		case <-w.done:
+			if tell != nil {
+				tell(c.left(w.failure))
+			}
+			return nil
+		case <-ctx.Done():
+			return &Unfinished{c.left(""), c.cfg.Dir}
+		case <-c.ctx.Done():
+			return ErrClosed
+		case <-tick.C:
+		}
+		if tell != nil {
+			tell(c.left(""))
+		}
+		if now := c.progress(); now != moved {
+			moved, since = now, time.Now()
+		} else if time.Since(since) > drainStall {
+			return &Unfinished{c.left(""), c.cfg.Dir}
+		}
+	}
+}
+
+func (c *Cache) left(failure string) Progress {
+	s := c.queue.stats.Load()
+	if failure == "" {
+		failure = s.failure
+	}
+	return Progress{Files: s.queued, Bytes: s.bytes, Uploaded: c.sent.Load(), Refused: s.refused, Error: failure}
+}
+
+// awaitMoves waits until the keys of an inode, and of all below it, go with
+// their names.
+func (c *Cache) awaitMoves(ctx context.Context, ino Ino, tell func(Progress)) error {
+	for {
+		tasks, err := c.movesOf(ino)
+		if err != nil || len(tasks) == 0 {
+			return err
+		}
+		w := c.queue.waitFor(tasks)
+		if err := c.await(ctx, w, tell); err != nil {
+			return err
+		}
+		if w.failure != "" {
+			return &Error{"rename", c.pathOf(ino), errors.New(w.failure)}
+		}
+	}
+}
+
+// movesOf returns the moves of the directories that an inode is in and of those
+// below it.
+func (c *Cache) movesOf(ino Ino) (tasks []string, err error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	err = c.view(func(tx *journal.Tx) error {
+		for dir := range c.moves.sources {
+			above, err := within(tx, ino, dir)
+			below, belowErr := within(tx, dir, ino)
+			if err = errors.Join(err, belowErr); err != nil {
+				return err
+			}
+			if above || below {
+				tasks = append(tasks, moveTask(dir))
+			}
+		}
+		return nil
+	})
+	return tasks, err
 }

@@ -23,7 +23,6 @@ var errnos = []struct {
 	{cache.ErrNotDir, syscall.ENOTDIR},
 	{cache.ErrIsDir, syscall.EISDIR},
 	{cache.ErrNotEmpty, syscall.ENOTEMPTY},
-	{cache.ErrCrossDevice, syscall.EXDEV},
 	{cache.ErrStale, syscall.ESTALE},
 	{cache.ErrNoSpace, syscall.ENOSPC},
 	{cache.ErrNameTooLong, syscall.ENAMETOOLONG},

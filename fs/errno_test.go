@@ -28,7 +28,6 @@ func TestErrnos(t *testing.T) {
 		{cache.ErrNotDir, syscall.ENOTDIR, false},
 		{cache.ErrIsDir, syscall.EISDIR, false},
 		{cache.ErrNotEmpty, syscall.ENOTEMPTY, false},
-		{cache.ErrCrossDevice, syscall.EXDEV, false},
 		{cache.ErrStale, syscall.ESTALE, false},
 		{cache.ErrNoSpace, syscall.ENOSPC, false},
 		{cache.ErrNameTooLong, syscall.ENAMETOOLONG, false},

@@ -1,0 +1,125 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/moorfs/moorfs/cache/extent"
+	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/s3backend"
+)
+
+// runLocalize fetches what an inode has only at a key that is wanted for
+// something else. If it cannot be fetched for good, readers get ErrStale.
+func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
+	if j.f == nil {
+		return c.runLocalizeDir(ctx, j)
+	}
+	err := c.localize(ctx, j.f)
+	c.note(err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := outcome{due: time.Now()}
+	lost := errors.Is(err, ErrStale) || errors.Is(err, ErrNoSpace) && j.f.orphan.Load()
+	if err != nil && !lost {
+		kind := s3backend.KindOf(err)
+		out = outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), offline: kind == s3backend.Offline, refused: refusal(kind)}
+	} else if err = c.endLocalize(j); err != nil {
+		out = outcome{due: time.Now().Add(retryFirst), failure: oneLine(err)}
+	}
+	j.f.users.Add(-1)
+	if err := c.drop(j.f); err != nil {
+		c.cfg.Log.Error("cache: closing a data file", "inode", j.f.ino, "error", err)
+	}
+	return out
+}
+
+func (c *Cache) endLocalize(j *job) error {
+	j.f.mu.Lock()
+	defer j.f.mu.Unlock()
+	return c.update("localized", func(ch *change) error { return ch.localized(j) })
+}
+
+// localized records that an inode's content is all here and dirty. The file's
+// lock is held.
+func (ch *change) localized(j *job) error {
+	ino := j.row.Holder
+	rec, found, err := ch.Inode(ino)
+	if err != nil || !found {
+		return err
+	}
+	if rec.At != j.key { // it found its own key meanwhile
+		return ch.release(j.key, ino)
+	}
+	e := j.f.extents()
+	if j.f.whole() {
+		e.Dirty = extent.New(extent.Range{Off: 0, Len: j.f.size})
+		rec.Base, rec.At = journal.Base{}, ""
+		rec.Changed |= journal.ChangedData
+		ch.committed(func() {
+			j.f.ext.Dirty = e.Dirty
+			j.f.base, j.f.at = journal.Base{}, ""
+		})
+	}
+	err = ch.PutExtents(ino, e)
+	if err := errors.Join(err, ch.PutInode(ino, rec), ch.release(j.key, ino)); err != nil {
+		return fmt.Errorf("localize inode %d: %w", ino, err)
+	}
+	return nil
+}
+
+// markerMost bounds the body of a marker that is kept here for a while.
+const markerMost = 256 << 10
+
+// runLocalizeDir is runLocalize of a directory's marker, with the attributes
+// and the body that others may have given it.
+func (c *Cache) runLocalizeDir(ctx context.Context, j *job) outcome {
+	body, err := c.fetchMarker(ctx, j.rec)
+	c.note(err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		err = c.update("localized", func(ch *change) error { return ch.localizedDir(j, body) })
+	}
+	if err != nil {
+		kind := s3backend.KindOf(err)
+		return outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), offline: kind == s3backend.Offline, refused: refusal(kind)}
+	}
+	return outcome{due: time.Now()}
+}
+
+// fetchMarker completes rec with what its marker says, and returns the body of
+// one that has any; what has vanished is of no interest.
+func (c *Cache) fetchMarker(ctx context.Context, rec *journal.Inode) (string, error) {
+	if err := c.learnBeforeEdit(ctx, rec); err != nil || rec.Base.Size == 0 {
+		return "", err
+	}
+	if rec.Base.Size > markerMost {
+		return "", fmt.Errorf("the marker %q holds %d bytes; move it by hand", rec.At, rec.Base.Size)
+	}
+	body := make([]byte, rec.Base.Size)
+	err := c.readBaseContext(ctx, body, 0, objectAt{rec.Base, rec.At})
+	if errors.Is(err, ErrStale) {
+		return "", nil
+	}
+	return string(body), err
+}
+
+func (ch *change) localizedDir(j *job, body string) error {
+	ino := j.row.Holder
+	rec, found, err := ch.Inode(ino)
+	if err != nil || !found {
+		return err
+	}
+	if rec.At != j.key {
+		return ch.release(j.key, ino)
+	}
+	if !rec.AttrsKnown && j.rec.AttrsKnown {
+		keepLearnt(rec, j.rec)
+	}
+	rec.Base, rec.At, rec.Target = journal.Base{}, "", body
+	rec.Changed |= journal.ChangedData
+	return errors.Join(ch.PutInode(ino, rec), ch.release(j.key, ino))
+}
