@@ -151,6 +151,11 @@ func (c *Cache) send(ctx context.Context, j *job) (s3backend.Object, error) {
 	switch {
 	case j.z != nil:
 		p.Body, p.Size = j.z, j.z.size
+		if p.Size <= c.cfg.PartSize { // parts do not keep others off the key
+			if err := j.z.gather(ctx); err != nil {
+				return s3backend.Object{}, err
+			}
+		}
 	default:
 		body := strings.NewReader(j.rec.Target)
 		p.Body, p.Size = body, body.Size()

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -92,22 +93,30 @@ func (f *file) freeze(off, n int64) error {
 
 // save copies a range of the data file into snap.
 func (z *frozen) save(r extent.Range) error {
-	if z.snap == nil {
-		// Without a name: nothing to clean up after a crash.
-		snap, err := os.CreateTemp(filepath.Join(z.f.c.cfg.Dir, "snap"), "snap-*")
-		if err != nil {
-			return fmt.Errorf("cache disk: %w", err)
-		}
-		if err := os.Remove(snap.Name()); err != nil {
-			return errors.Join(fmt.Errorf("cache disk: %w", err), snap.Close())
-		}
-		z.snap = snap
+	if err := z.openSnap(); err != nil {
+		return err
 	}
 	_, err := io.Copy(io.NewOffsetWriter(z.snap, r.Off), io.NewSectionReader(z.f.fd, r.Off, r.Len))
 	if err != nil {
 		return fmt.Errorf("cache disk: %w", err)
 	}
 	z.saved.Add(r.Off, r.Len)
+	return nil
+}
+
+// openSnap makes snap, without a name: nothing to clean up after a crash.
+func (z *frozen) openSnap() error {
+	if z.snap != nil {
+		return nil
+	}
+	snap, err := os.CreateTemp(filepath.Join(z.f.c.cfg.Dir, "snap"), "snap-*")
+	if err != nil {
+		return fmt.Errorf("cache disk: %w", err)
+	}
+	if err := os.Remove(snap.Name()); err != nil {
+		return errors.Join(fmt.Errorf("cache disk: %w", err), snap.Close())
+	}
+	z.snap = snap
 	return nil
 }
 
@@ -161,6 +170,65 @@ func (z *frozen) readPiece(p []byte, off int64) (int, error) {
 	n = z.f.ext.Present.Missing(off, n)[0].Len
 	z.f.mu.RUnlock()
 	return z.f.readBase(p[:n], off, objectAt{z.base, z.at})
+}
+
+// gather saves what is only in the bucket, so that ReadAt needs no request. A
+// server may keep others off a key while an object is sent to it: a request
+// for the old object would wait for the new one, and that for the request.
+func (z *frozen) gather(ctx context.Context) error {
+	buf := make([]byte, touchBlock)
+	for off := int64(0); off < z.size; {
+		gap, found := z.remote(off)
+		if !found {
+			return nil
+		}
+		p := buf[:min(gap.Len, int64(len(buf)))]
+		if _, err := z.f.readBase(p, gap.Off, objectAt{z.base, z.at}); err != nil {
+			return err
+		}
+		if err := z.keep(p, gap.Off); err != nil {
+			return err
+		}
+		if off = gap.Off + int64(len(p)); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// remote returns the first range at or behind off that is only in the bucket.
+func (z *frozen) remote(off int64) (extent.Range, bool) {
+	z.f.mu.RLock()
+	defer z.f.mu.RUnlock()
+	for _, r := range z.saved.Missing(off, z.size-off) {
+		gone := z.old.Within(r.Off, r.Len)
+		gaps := z.f.ext.Present.Missing(r.Off, r.Len)
+		switch {
+		case len(gaps) == 0 && len(gone) == 0:
+			continue
+		case len(gaps) == 0 || len(gone) > 0 && gone[0].Off < gaps[0].Off:
+			return gone[0], true
+		}
+		return gaps[0], true
+	}
+	return extent.Range{}, false
+}
+
+// keep saves bytes of the base.
+func (z *frozen) keep(p []byte, off int64) error {
+	z.f.mu.Lock()
+	defer z.f.mu.Unlock()
+	if z.thawed {
+		return errThawed
+	}
+	if err := z.openSnap(); err != nil {
+		return err
+	}
+	if _, err := z.snap.WriteAt(p, off); err != nil {
+		return fmt.Errorf("cache disk: %w", err)
+	}
+	z.saved.Add(off, int64(len(p)))
+	return nil
 }
 
 // readHoles reads exactly len(p) bytes; what lies behind the file's end is a
