@@ -99,11 +99,15 @@ func (c *Cache) learn(ino Ino, o s3backend.Object, seen seenAt) error {
 	})
 }
 
-// linkTarget fetches the body of an object whose metadata says symlink.
+// linkTarget returns where an object whose metadata says symlink points: its
+// body, or what geesefs wrote.
 func (c *Cache) linkTarget(o s3backend.Object) (string, error) {
+	if o.Size == 0 {
+		return percentDecode(o.Meta[metaLinkTarget]), nil
+	}
 	rec := journal.Inode{Kind: File}
 	decodeMeta(&rec, o)
-	if rec.Kind != Symlink || o.Size == 0 || o.Size > 4096 || c.cfg.Attrs != AttrsExact {
+	if rec.Kind != Symlink || o.Size > 4096 || c.cfg.Attrs != AttrsExact {
 		return "", nil
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.ReadTimeout)

@@ -23,6 +23,8 @@ const (
 	metaAtime       = "file-atime"
 	metaNonce       = "moorfs-nonce"
 	metaXattr       = "xattr-" // percent-encoded name and value follow
+
+	metaLinkTarget = "--symlink-target" // geesefs: a symlink's target, percent-encoded; the body is empty
 )
 
 // metaLimit is what S3 takes of user metadata, names and values together
@@ -74,7 +76,7 @@ func updateForeign(m map[string]string, rec *journal.Inode) {
 			m["mtime"] = fmt.Sprintf("%d.%09d", rec.Mtime/1e9, rec.Mtime%1e9)
 		}
 	}
-	for k, v := range map[string]uint32{"mode": typeBits[rec.Kind] | rec.Mode, "uid": rec.Uid, "gid": rec.Gid} {
+	for k, v := range map[string]uint32{"mode": typeBits[rec.Kind] | rec.Mode, "uid": rec.Uid, "gid": rec.Gid, "rdev": rec.Rdev} {
 		if _, ok := m[k]; ok {
 			m[k] = strconv.FormatUint(uint64(v), 10)
 		}
@@ -129,14 +131,18 @@ func decodeMeta(rec *journal.Inode, o s3backend.Object) {
 	decodeTime(&rec.Atime, o.Meta[metaAtime])
 }
 
-// decodeForeign understands s3fs and geesefs (mode uid gid mtime) and rclone
-// (mtime in decimal seconds).
+// decodeForeign understands s3fs and geesefs (mode uid gid rdev mtime, a mode
+// with a zero in front being octal) and rclone (mtime in decimal seconds).
 func decodeForeign(rec *journal.Inode, m map[string]string) {
-	if mode, err := strconv.ParseUint(m["mode"], 10, 32); err == nil {
+	if mode, err := strconv.ParseUint(m["mode"], 0, 32); err == nil {
 		setMode(rec, uint32(mode))
+	}
+	if m[metaLinkTarget] != "" && rec.Kind != Dir {
+		rec.Kind = Symlink
 	}
 	decodeID(&rec.Uid, m["uid"])
 	decodeID(&rec.Gid, m["gid"])
+	decodeID(&rec.Rdev, m["rdev"])
 	if s, frac, _ := strings.Cut(m["mtime"], "."); s != "" {
 		if sec, err := strconv.ParseInt(s, 10, 64); err == nil {
 			ns, _ := strconv.ParseInt((frac + "000000000")[:9], 10, 64)
