@@ -7,9 +7,9 @@
 //
 // go-fuse reads a request from /dev/fuse; a panic below it fails that request
 // with EIO and is logged, the mount goes on. The request passes ownerOnly (only
-// with allow-root), then killPriv (set-ID bits), then go-fuse's node tree,
-// which finds the *node or *file and calls the method in node.go, names.go,
-// attr.go, xattr.go, file.go or dir.go. That calls the cache, and errno.go says
+// with allow-root), then killPriv (set-ID bits), then dirReader, which reads
+// directories, then go-fuse's node tree, which finds the *node or *file and
+// calls the method in node.go, names.go, attr.go, xattr.go, file.go or dir.go. That calls the cache, and errno.go says
 // what the system call ends with. It is the only place where an error becomes
 // an errno; what it cannot name is EIO and a line in the log.
 //

@@ -47,7 +47,8 @@ func Mount(c *cache.Cache, o Options) (*Server, error) {
 	}
 	sys.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
 	options.RootStableAttr = &gofuse.StableAttr{Ino: uint64(cache.Root)}
-	var raw fuse.RawFileSystem = &killPriv{gofuse.NewNodeFS(&node{ino: cache.Root, sys: sys}, options), sys}
+	var raw fuse.RawFileSystem = &dirReader{RawFileSystem: gofuse.NewNodeFS(&node{ino: cache.Root, sys: sys}, options), sys: sys}
+	raw = &killPriv{raw, sys}
 	if o.AllowRoot && !asRoot() {
 		raw = &ownerOnly{raw, uint32(os.Geteuid())}
 	}
