@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/moorfs/moorfs/cache/journal"
+	"github.com/moorfs/moorfs/s3backend"
 )
 
 // reapBatch is how many inodes of a vanished tree one transaction removes.
@@ -50,9 +51,29 @@ func (c *Cache) flushNames(ctx context.Context, dir Ino) error {
 		return err
 	}
 	if w.failure != "" {
-		return errors.New(w.failure)
+		return c.refused("flush", keys, w.failure)
 	}
 	return nil
+}
+
+// refused is the error of an op that waited for keys, one of which failed with
+// why.
+func (c *Cache) refused(op string, keys []string, why string) error {
+	e := &s3backend.Error{Op: op, Err: errors.New(why)}
+	err := c.view(func(tx *journal.Tx) error {
+		for _, key := range keys {
+			r, found, err := tx.Row(key)
+			if err != nil {
+				return err
+			}
+			if found && r.Error != "" {
+				e.Key, e.Kind = key, s3backend.Kind(r.Kind)
+				return nil
+			}
+		}
+		return nil
+	})
+	return errors.Join(e, err)
 }
 
 // syncAll makes everything durable that is only in the kernel's memory.

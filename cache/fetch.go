@@ -213,6 +213,9 @@ func (f *file) runFetch(w *fetch, o objectAt) {
 }
 
 func (f *file) endFetch(w *fetch, err error) {
+	if errors.Is(err, ErrStale) {
+		f.c.fresh.doubt(f.ino)
+	}
 	f.mu.Lock()
 	f.stale = f.stale || errors.Is(err, ErrStale)
 	w.err = err
@@ -378,13 +381,23 @@ func (c *Cache) readBaseContext(ctx context.Context, p []byte, off int64, o obje
 	return err
 }
 
+// get fills p. Content that turns out not to be the object's only at its end
+// is asked for again.
 func (c *Cache) get(ctx context.Context, g s3backend.Get, p []byte) error {
-	r, err := c.remote().Get(ctx, g)
-	c.note(err)
-	if err != nil {
-		return err
+	for try := 1; ; try++ {
+		r, err := c.remote().Get(ctx, g)
+		c.note(err)
+		if err != nil {
+			return err
+		}
+		if err = readAll(r, g, p); try == getTries || s3backend.KindOf(err) != s3backend.Corrupt || ctx.Err() != nil {
+			return err
+		}
 	}
-	_, err = io.ReadFull(r, p)
+}
+
+func readAll(r io.ReadCloser, g s3backend.Get, p []byte) error {
+	_, err := io.ReadFull(r, p)
 	if err == nil { // the checksum of a whole object is checked at its end
 		var one [1]byte
 		if n, eof := r.Read(one[:]); n > 0 || !errors.Is(eof, io.EOF) {
@@ -393,6 +406,9 @@ func (c *Cache) get(ctx context.Context, g s3backend.Get, p []byte) error {
 	}
 	return errors.Join(err, r.Close())
 }
+
+// getTries is how often a content is asked for that arrives damaged.
+const getTries = 3
 
 var errLongBody = errors.New("the answer does not end where it should")
 

@@ -15,6 +15,7 @@ type freshness struct {
 	mu     sync.Mutex
 	inodes map[Ino]time.Time
 	absent map[dirName]time.Time
+	doubts map[Ino]struct{} // whose object was found to be another
 }
 
 type dirName struct {
@@ -25,7 +26,7 @@ type dirName struct {
 const freshnessLimit = 50_000
 
 func newFreshness() *freshness {
-	return &freshness{inodes: map[Ino]time.Time{}, absent: map[dirName]time.Time{}}
+	return &freshness{inodes: map[Ino]time.Time{}, absent: map[dirName]time.Time{}, doubts: map[Ino]struct{}{}}
 }
 
 func (f *freshness) saw(ino Ino, at time.Time) {
@@ -35,6 +36,25 @@ func (f *freshness) saw(ino Ino, at time.Time) {
 		clear(f.inodes)
 	}
 	f.inodes[ino] = at
+	delete(f.doubts, ino)
+}
+
+// doubt makes the next open of an inode ask the bucket, however fresh what is
+// known of it seems.
+func (f *freshness) doubt(ino Ino) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.doubts) >= freshnessLimit {
+		clear(f.doubts)
+	}
+	f.doubts[ino] = struct{}{}
+}
+
+func (f *freshness) doubted(ino Ino) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, doubted := f.doubts[ino]
+	return doubted
 }
 
 func (f *freshness) seen(ino Ino) time.Time {

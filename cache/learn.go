@@ -205,7 +205,7 @@ func (c *Cache) learnAll(ctx context.Context, inos []Ino) error {
 }
 
 // checkDue reports whether a file is to be compared with its object because
-// that was not done within AttrTTL.
+// that was not done within AttrTTL, or a read found another version there.
 func (c *Cache) checkDue(ino Ino, rec *journal.Inode, whole bool) (bool, error) {
 	if rec.At == "" || rec.State != journal.Clean || c.quiet() && whole {
 		return false, nil
@@ -221,7 +221,7 @@ func (c *Cache) checkDue(ino Ino, rec *journal.Inode, whole bool) (bool, error) 
 		_, local, err = tx.Row(rec.At)
 		return err
 	})
-	return !local && !fresher(c.cfg.AttrTTL, l.Begun, c.fresh.seen(ino)), err
+	return !local && (c.fresh.doubted(ino) || !fresher(c.cfg.AttrTTL, l.Begun, c.fresh.seen(ino))), err
 }
 
 // revalidate compares a file with its object. ErrStale: the name now means

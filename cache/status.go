@@ -277,13 +277,5 @@ func (c *Cache) flushInode(ctx context.Context, ino Ino) error {
 	if w.failure == "" {
 		return nil
 	}
-	kind := s3backend.Other
-	err = c.view(func(tx *journal.Tx) error {
-		r, found, err := tx.Row(key)
-		if found {
-			kind = s3backend.Kind(r.Kind)
-		}
-		return err
-	})
-	return errors.Join(&s3backend.Error{Op: "flush", Key: key, Kind: kind, Err: errors.New(w.failure)}, err)
+	return c.refused("flush", []string{key}, w.failure)
 }
