@@ -32,6 +32,9 @@ func (c *Cache) Attr(ctx context.Context, ino Ino) (Attr, error) {
 // attrLocked overlays what a file in use knows better than its record.
 func (c *Cache) attrLocked(ino Ino, rec *journal.Inode) Attr {
 	a := attrOf(ino, rec)
+	if rec.Kind == Dir && rec.State != journal.Orphan {
+		a.Nlink = c.links(ino)
+	}
 	f := c.files[ino]
 	if f == nil {
 		return a

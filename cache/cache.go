@@ -36,6 +36,7 @@ type Cache struct {
 	reaper
 	sidecars
 	listings  listings
+	subdirs   subdirs
 	sent      atomic.Int64  // bytes uploaded
 	moved     atomic.Int64  // steps of moves of directories
 	downloads chan struct{} // a place for each request that brings content

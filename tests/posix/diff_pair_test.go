@@ -1,0 +1,151 @@
+package posix
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moorfs/moorfs/tests/harness"
+)
+
+// caseLimit is when a case is taken to hang.
+const caseLimit = time.Minute
+
+// A pair is a moorfs mount and the ext4 directory that it is compared with.
+type pair struct {
+	mount  *harness.Mount
+	ours   *side
+	theirs *side
+	cases  int // that have run; names their directories
+}
+
+// A difference is where the two sides of a case part.
+type difference struct {
+	step         int // index of the line after which they differ
+	line         string
+	ours, theirs string
+	log          []string // what happened before
+}
+
+func (d *difference) String() string {
+	return fmt.Sprintf("%s\nafter %q\n  moorfs: %s\n  ext4:   %s", strings.Join(d.log, "\n"), d.line, d.ours, d.theirs)
+}
+
+// kind is what makes two differences the same: the call and both answers.
+func (d *difference) kind() string {
+	name := callName(d.line)
+	return fmt.Sprintf("%s: moorfs %.200s, ext4 %.200s", name, d.ours, d.theirs)
+}
+
+func callName(line string) string {
+	words := strings.Fields(line)
+	if len(words) < 2 {
+		return line
+	}
+	name := words[1]
+	if _, after, ok := strings.Cut(name, "="); ok {
+		name = after
+	}
+	return name
+}
+
+// compare runs a case on both sides, in a fresh directory, and returns the
+// first difference that no entry of exceptions gives a reason for; an excepted
+// one ends the case.
+func (p *pair) compare(t *testing.T, script []string) *difference {
+	t.Helper()
+	var d *difference
+	p.mount.Do(t, strings.Join(script, "\n"), func() (err error) {
+		p.cases++
+		dir := fmt.Sprintf("case%d", p.cases)
+		if err := p.begin(dir); err != nil {
+			return err
+		}
+		d, err = p.run(script)
+		return errors.Join(err, p.end(dir))
+	})
+	return d
+}
+
+func (p *pair) begin(dir string) error {
+	for _, s := range []*side{p.ours, p.theirs} {
+		for _, line := range []string{"mk dir " + dir + " 0777 root root"} {
+			if result, err := s.do("root", line); err != nil || result != "ok" {
+				return fmt.Errorf("%s on %s: %s: %w", line, s.name, result, err)
+			}
+		}
+		if err := s.all("begin " + dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pair) end(dir string) error {
+	for _, s := range []*side{p.ours, p.theirs} {
+		if err := s.all("end"); err != nil {
+			return err
+		}
+		if result, err := s.do("root", "wipe "+dir); err != nil || result != "ok" {
+			return fmt.Errorf("removing the case on %s: %s: %w", s.name, result, err)
+		}
+	}
+	return nil
+}
+
+// run makes the calls, and after each looks at the whole tree.
+func (p *pair) run(script []string) (*difference, error) {
+	var log []string
+	for i, line := range script {
+		user, call, _ := strings.Cut(line, " ")
+		ours, theirs, err := p.both(user, call)
+		if err != nil {
+			return nil, err
+		}
+		d := &difference{step: i, line: line, ours: ours, theirs: theirs, log: append(log, line+"  → "+theirs)}
+		if ours != theirs {
+			if excepted(d) {
+				return nil, nil
+			}
+			return d, nil
+		}
+		look := "look"
+		if i == len(script)-1 {
+			look = "inspect"
+		}
+		if ours, theirs, err = p.both("root", look); err != nil {
+			return nil, err
+		}
+		if ours != theirs {
+			d.ours, d.theirs = parting(ours, theirs)
+			if excepted(d) {
+				return nil, nil
+			}
+			return d, nil
+		}
+		log = d.log
+	}
+	return nil, nil
+}
+
+// both makes a call on both sides, one after the other.
+func (p *pair) both(user, call string) (ours, theirs string, err error) {
+	if theirs, err = p.theirs.do(user, call); err == nil {
+		ours, err = p.ours.do(user, call)
+	}
+	return ours, theirs, err
+}
+
+// parting returns the lines of two trees that differ.
+func parting(ours, theirs string) (string, string) {
+	a, b := strings.Split(ours, "\n"), strings.Split(theirs, "\n")
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return strings.Join(a, "\n    "), strings.Join(b, "\n    ")
+}

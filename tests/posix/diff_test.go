@@ -1,0 +1,101 @@
+package posix
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/moorfs/moorfs/tests/harness"
+)
+
+// reported bounds the differences that are shown in full.
+const reported = 20
+
+// suites are the directed cases, by system call.
+var suites = map[string]suite{
+	"chmod": chmodSuite,
+}
+
+// fresh are the options of a mount on which nothing is uploaded while the test
+// runs.
+var fresh = []string{"--allow-other", "-o", "dev,suid", "--write-back", "1h"}
+
+// TestDifference makes the same calls on a mount and on ext4.
+func TestDifference(t *testing.T) {
+	p := newPair(t, fresh)
+	for _, name := range slices.Sorted(maps.Keys(suites)) {
+		t.Run(name, func(t *testing.T) {
+			cases := suites[name].cases()
+			kinds := map[string]int{}
+			for _, script := range cases {
+				d := p.compare(t, script)
+				if d == nil {
+					continue
+				}
+				if kinds[d.kind()]++; kinds[d.kind()] == 1 && len(kinds) <= reported {
+					t.Errorf("%v", d)
+				}
+			}
+			t.Logf("%d cases", len(cases))
+			for kind, n := range kinds {
+				t.Errorf("%d × %s", n, kind)
+			}
+		})
+	}
+}
+
+// newPair mounts a new bucket and makes a directory on ext4.
+func newPair(t *testing.T, options []string) *pair {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("the comparison acts as several users and needs root")
+	}
+	s3 := harness.Versity(t)
+	m := harness.Start(t, harness.Spec{Source: "s3://" + s3.Bucket, Env: s3.Env(),
+		Options: append([]string{"--endpoint-url", s3.Endpoint}, options...)})
+	return &pair{mount: m, ours: newSide(t, "moorfs", m.Dir), theirs: newSide(t, "ext4", ext4Dir(t))}
+}
+
+// ext4Dir returns a new directory on an ext4: where the tests are, or else in
+// an image that is mounted for the test.
+func ext4Dir(t *testing.T) string {
+	t.Helper()
+	dir := harness.Dir(t)
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Type != unix.EXT4_SUPER_MAGIC {
+		mountImage(t, dir)
+	}
+	return dir
+}
+
+func mountImage(t *testing.T, dir string) {
+	t.Helper()
+	image := harness.Dir(t) + "/ext4"
+	for _, command := range []string{
+		"truncate -s 2G " + image,
+		"mkfs.ext4 -q " + image,
+		"mount -o loop " + image + " " + dir,
+	} {
+		if out, err := shell(command); err != nil {
+			t.Fatalf("%s: %v\n%s", command, err, out)
+		}
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Errorf("unmounting %s: %v", dir, err)
+		}
+	})
+
+}
+
+func shell(command string) (string, error) {
+	out, err := exec.Command("sh", "-c", command).CombinedOutput()
+	return string(out), err
+}
