@@ -2,33 +2,38 @@ package posix
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"regexp"
 	"strings"
 )
 
 // A suite is the cases of one system call, as templates: each line is a user
-// and a call (worker_*_test.go has them). {a b c} in a line stands for each of
-// its words in turn, $kind for each word of lists["kind"], the same wherever
+// and a call (worker_*_test.go has them). {a b c,d} in a line stands for each
+// of its words in turn, the last of which are "c d" here; $kind for each word of lists["kind"], the same wherever
 // it appears in the case: a template with two of them is a case for each pair.
 // An empty line separates the templates of one text.
 type suite []string
 
 var lists = map[string][]string{
 	"user": {"root", "alice", "bob"},
+	"main": {"root", "alice"},
+	"who":  {"alice", "bob"},
 	"kind": {"file", "dir", "fifo", "sock", "chr", "blk", "link"},
 	"node": {"file", "dir", "fifo", "sock", "chr", "blk"}, // all that have a mode
 	"bits": {"0", "0777", "0644", "01755", "02755", "04755", "06711", "06755", "07777", "02644", "06666"},
 }
 
-// cases returns every case of a suite, as lines.
-func (s suite) cases() (all [][]string) {
+// cases returns the cases of a suite, as lines: of each template at most most,
+// chosen by random.
+func (s suite) cases(most int, random *rand.Rand) (all [][]string) {
 	for _, text := range s {
 		for template := range strings.SplitSeq(text, "\n\n") {
-			if strings.TrimSpace(template) == "" {
-				continue
-			}
-			for _, expanded := range expand(template) {
-				all = append(all, lines(expanded))
+			expanded := expand(template)
+			random.Shuffle(len(expanded), func(i, j int) { expanded[i], expanded[j] = expanded[j], expanded[i] })
+			for _, script := range expanded[:min(most, len(expanded))] {
+				if script := lines(script); len(script) > 0 {
+					all = append(all, script)
+				}
 			}
 		}
 	}
@@ -48,6 +53,7 @@ func lines(text string) (lines []string) {
 var (
 	variable = regexp.MustCompile(`\$([a-z]+)`)
 	choices  = regexp.MustCompile(`\{([^{}]*)\}`)
+	choice   = regexp.MustCompile(`"(\\.|[^"\\])*"|[^ "]+`)
 )
 
 // expand returns a template for each choice of its first variable or braces,
@@ -69,8 +75,8 @@ func expand(template string) []string {
 		return []string{template}
 	}
 	var all []string
-	for word := range strings.SplitSeq(template[at[2]:at[3]], " ") {
-		all = append(all, expand(template[:at[0]]+word+template[at[1]:])...)
+	for _, word := range choice.FindAllString(template[at[2]:at[3]], -1) {
+		all = append(all, expand(template[:at[0]]+strings.ReplaceAll(word, ",", " ")+template[at[1]:])...)
 	}
 	return all
 }
