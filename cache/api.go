@@ -62,6 +62,7 @@ type OpenMode struct {
 	Write    bool
 	Append   bool // writes go to the end, whatever their offset
 	Truncate bool
+	NoAtime  bool // reading leaves the access time
 }
 
 // A Rename moves a name.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -41,9 +42,12 @@ func (c *Cache) attrLocked(ino Ino, rec *journal.Inode) Attr {
 	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
+	now := *rec
 	if f.unsaved && (f.noted || f.orphan.Load()) {
-		a.Size, a.Mtime, a.Ctime = f.size, time.Unix(0, f.times.mtime), time.Unix(0, f.times.ctime)
+		f.overlay(&now)
 	}
+	f.overlayAccess(&now)
+	a = attrOf(ino, &now)
 	if f.base.ETag == "" {
 		a.Blocks = f.blocks / 512
 	} else {
@@ -107,15 +111,30 @@ func applyAttrs(rec *journal.Inode, f *file, ch AttrChange) error {
 		rec.Gid = *ch.Gid
 	}
 	if ch.Atime != nil {
-		rec.Atime = ch.Atime.UnixNano()
+		rec.Atime = nanos(*ch.Atime)
+		if f != nil {
+			f.times.atime, f.times.accessed = rec.Atime, false
+		}
 	}
 	if ch.Mtime != nil {
-		rec.Mtime = ch.Mtime.UnixNano()
+		rec.Mtime = nanos(*ch.Mtime)
 		if f != nil {
 			f.times.mtime = rec.Mtime
 		}
 	}
 	return nil
+}
+
+// nanos returns a time as it is kept, in nanoseconds since 1970; times before
+// 1677 and after 2262 become the first or last that can be.
+func nanos(t time.Time) int64 {
+	switch {
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	}
+	return t.UnixNano()
 }
 
 // editInode changes an inode's attributes in one transaction and queues the
@@ -144,7 +163,7 @@ func (c *Cache) editInode(ctx context.Context, ino Ino, fn func(rec *journal.Ino
 			return ErrPermission
 		}
 		if f != nil && f.unsaved && f.noted {
-			rec.Size, rec.Mtime = f.size, f.times.mtime
+			f.overlay(rec)
 		}
 		if !rec.AttrsKnown && learnt.AttrsKnown && rec.Base.ETag == learnt.Base.ETag {
 			keepLearnt(rec, learnt)
@@ -185,6 +204,7 @@ const (
 	XattrEither  XattrMode = iota
 	XattrCreate            // ErrExist if it exists
 	XattrReplace           // ErrNoAttr if it does not
+	XattrNever             // both, as setxattr(2) has it with both flags
 )
 
 // Xattr returns the value of one extended attribute, ErrNoAttr if there is
@@ -247,9 +267,9 @@ func (c *Cache) SetXattr(ctx context.Context, ino Ino, name string, value []byte
 	return c.editXattrs(ctx, ino, name, func(rec *journal.Inode) error {
 		_, found := rec.Xattrs[name]
 		switch {
-		case found && mode == XattrCreate:
+		case found && (mode == XattrCreate || mode == XattrNever):
 			return ErrExist
-		case !found && mode == XattrReplace:
+		case !found && (mode == XattrReplace || mode == XattrNever):
 			return ErrNoAttr
 		}
 		if rec.Xattrs == nil {

@@ -205,7 +205,7 @@ func (ch *change) beginFile(t task, j *job, r *journal.Row) (wait time.Time, err
 	}
 	j.f = f
 	if f.unsaved {
-		j.rec.Size, j.rec.Mtime, j.rec.Ctime = f.size, f.times.mtime, f.times.ctime
+		f.overlay(j.rec)
 		ch.committed(func() { f.unsaved = false })
 		return time.Time{}, ch.PutExtents(r.Ino, f.extents())
 	}

@@ -25,8 +25,9 @@ type file struct {
 	// The file leaves Cache.files when both are zero. handles is guarded by
 	// Cache.mu; users (flushes and fetches at work) grows while either is not
 	// zero, and shrinks under Cache.mu.
-	handles int
-	users   atomic.Int32
+	handles  int
+	users    atomic.Int32
+	nameless bool // made by Tmpfile and not linked; guarded by Cache.mu
 
 	orphan   atomic.Bool  // has no name any more
 	lastRead atomic.Int64 // offset; eviction keeps what is near
@@ -52,8 +53,25 @@ type file struct {
 	landing   chan struct{} // closed when the flush at work has ended; nil: none
 }
 
-// fileTimes overlay the inode's record while unsaved.
-type fileTimes struct{ mtime, ctime int64 }
+// fileTimes overlay the inode's record while unsaved; atime if accessed says
+// that the file was read since.
+type fileTimes struct {
+	atime, mtime, ctime int64
+	accessed            bool
+}
+
+// overlay brings a record in line with what the file in use knows better. The
+// caller holds f.mu. A rename or chmod meanwhile is in the record's ctime.
+func (f *file) overlay(rec *journal.Inode) {
+	rec.Size, rec.Mtime, rec.Ctime = f.size, f.times.mtime, max(rec.Ctime, f.times.ctime)
+	f.overlayAccess(rec)
+}
+
+func (f *file) overlayAccess(rec *journal.Inode) {
+	if f.times.accessed {
+		rec.Atime = f.times.atime
+	}
+}
 
 // live returns the file of ino, making it if nobody uses it. The caller holds
 // c.mu for writing.
@@ -65,7 +83,7 @@ func (c *Cache) live(ino Ino, rec *journal.Inode) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{c: c, ino: ino, fd: fd, size: rec.Size, base: rec.Base, at: rec.At, times: fileTimes{rec.Mtime, rec.Ctime}}
+	f := &file{c: c, ino: ino, fd: fd, size: rec.Size, base: rec.Base, at: rec.At, times: timesOf(rec)}
 	f.blocks = blocksOfFd(fd)
 	f.orphan.Store(rec.State == journal.Orphan)
 	err = c.view(func(tx *journal.Tx) error {
@@ -121,13 +139,30 @@ func (f *file) close() error {
 	return errors.Join(f.saveClean(), f.fd.Close())
 }
 
-// saveClean remembers which clean bytes are here. Losing it costs a fetch.
+// saveClean remembers which clean bytes are here, and that the file was read.
+// Losing it costs a fetch.
 func (f *file) saveClean() error {
-	if !f.unsaved || f.orphan.Load() {
+	if !f.unsaved && !f.times.accessed || f.orphan.Load() {
 		return nil
 	}
-	f.unsaved = false
-	return f.c.db.Update("fetched", func(tx *journal.Tx) error { return tx.PutExtents(f.ino, f.extents()) })
+	err := f.c.db.Update("fetched", func(tx *journal.Tx) error {
+		if f.times.accessed {
+			rec, found, err := tx.Inode(f.ino)
+			if err != nil || !found {
+				return err
+			}
+			f.overlayAccess(rec)
+			if err := tx.PutInode(f.ino, rec); err != nil {
+				return err
+			}
+		}
+		if !f.unsaved {
+			return nil
+		}
+		return tx.PutExtents(f.ino, f.extents())
+	})
+	f.unsaved, f.times.accessed = false, false
+	return err
 }
 
 // extents returns the E record as of now.

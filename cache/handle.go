@@ -275,7 +275,7 @@ func (c *Cache) saveLocked(f *file, synced bool) error {
 		if rec, found, err = ch.Inode(f.ino); err != nil || !found {
 			return errors.Join(err, ErrStale)
 		}
-		rec.Size, rec.Mtime, rec.Ctime = f.size, f.times.mtime, f.times.ctime
+		f.overlay(rec)
 		f.ext.Touched = extent.Set{}
 		key, err := ch.keyOf(rec)
 		if err != nil {

@@ -18,6 +18,7 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if err != nil {
 		return 0, &Error{"read", h.f.c.pathOf(h.f.ino), err}
 	}
+	h.accessed()
 	return n, nil
 }
 
@@ -168,11 +169,19 @@ func (f *file) modified() {
 	f.unsaved, f.unsynced = true, true
 }
 
+// truncate is truncate(2). To the size that the file has it only changes the
+// times.
 func (h *Handle) truncate(ctx context.Context, size int64) error {
 	f := h.f
 	f.mu.RLock()
-	shrinks := size < f.size
+	shrinks, same := size < f.size, size == f.size
 	f.mu.RUnlock()
+	if same {
+		now := time.Now()
+		return f.c.editInode(ctx, f.ino, func(rec *journal.Inode, f *file) error {
+			return applyAttrs(rec, f, AttrChange{Mtime: &now})
+		})
+	}
 	var err error
 	if shrinks {
 		err = f.c.shrink(f, size)
@@ -255,7 +264,13 @@ func (h *Handle) Allocate(ctx context.Context, off, n int64, m AllocateMode) err
 	if m == AllocatePunch {
 		room = 0
 	}
-	err := h.f.change(ctx, room, func(f *file) error { return f.allocate(off, n, m) })
+	err := h.f.change(ctx, room, func(f *file) error {
+		err := f.allocate(off, n, m)
+		if err == nil {
+			f.modified() // whatever else changed
+		}
+		return err
+	})
 	if err != nil {
 		return &Error{"fallocate", h.f.c.pathOf(h.f.ino), err}
 	}
@@ -265,7 +280,7 @@ func (h *Handle) Allocate(ctx context.Context, off, n int64, m AllocateMode) err
 
 func (f *file) allocate(off, n int64, m AllocateMode) error {
 	if m == AllocateKeep {
-		return nil // nothing visible changes
+		return nil
 	}
 	if m == AllocateGrow {
 		if off+n > f.size {

@@ -25,11 +25,12 @@ const (
 	parked
 	remoteChanged
 	unlinked
+	named // what was made without a name has one
 	eventCount
 )
 
 var eventNames = [eventCount]string{"OpenWrite", "Changed", "LastWriterClosed", "BeginFlush", "FlushOK", "FlushRetry",
-	"FlushChanged", "FlushRefused", "Parked", "RemoteChanged", "Unlinked"}
+	"FlushChanged", "FlushRefused", "Parked", "RemoteChanged", "Unlinked", "Named"}
 
 func (e event) String() string { return eventNames[e] }
 
@@ -53,6 +54,7 @@ var transitions = [eventCount][8]State{
 	flushRefused:     {cannot, cannot, cannot, journal.Refused, journal.Refused, cannot, cannot, stay},
 	parked:           {cannot, cannot, cannot, cannot, cannot, journal.Dirty, cannot, cannot},
 	remoteChanged:    {journal.Orphan, journal.Orphan, stay, stay, stay, stay, stay, stay},
+	named:            {cannot, cannot, cannot, cannot, cannot, cannot, cannot, journal.Dirty},
 	unlinked:         {journal.Orphan, journal.Orphan, journal.Orphan, journal.Orphan, journal.Orphan, journal.Orphan, journal.Orphan, stay},
 }
 

@@ -68,53 +68,64 @@ func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, open b
 
 // create is the transaction of Make.
 func (ch *change) create(parent Ino, name string, ino Ino, n New) (*journal.Inode, error) {
-	dir, found, err := ch.Inode(parent)
+	rec := ch.newInode(n)
+	return rec, ch.enter(dirName{parent, name}, ino, rec)
+}
+
+// newInode returns the record of an inode that has no name yet.
+func (ch *change) newInode(n New) *journal.Inode {
+	return &journal.Inode{Kind: n.Kind, State: journal.Dirty, Changed: journal.ChangedData | journal.ChangedMeta, AttrsKnown: true, Nlink: 1,
+		Mode: n.Mode, Uid: n.Uid, Gid: n.Gid, Rdev: n.Rdev, Target: n.Target, Generation: 1,
+		Atime: ch.now, Mtime: ch.now, Ctime: ch.now, Btime: ch.now, Size: int64(len(n.Target))}
+}
+
+// enter gives an inode that has no name its first.
+func (ch *change) enter(at dirName, ino Ino, rec *journal.Inode) error {
+	dir, found, err := ch.Inode(at.dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !found || dir.State == journal.Orphan {
-		return nil, ErrNotExist
+		return ErrNotExist
 	}
 	if dir.Kind != Dir {
-		return nil, ErrNotDir
+		return ErrNotDir
 	}
-	if err := ch.attached(parent); err != nil {
-		return nil, err
+	if err := ch.attached(at.dir); err != nil {
+		return err
 	}
-	if _, found, err := ch.Dirent(parent, name); err != nil || found {
-		return nil, errors.Join(err, ErrExist)
+	if _, found, err := ch.Dirent(at.dir, at.name); err != nil || found {
+		return errors.Join(err, ErrExist)
 	}
-	if err := ch.mayName(parent, name, n.Kind); err != nil {
-		return nil, err
+	if err := ch.mayName(at.dir, at.name, rec.Kind); err != nil {
+		return err
 	}
-	key, err := ch.keyIn(parent, dir, name, n.Kind)
+	key, err := ch.keyIn(at.dir, dir, at.name, rec.Kind)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	rec := &journal.Inode{Kind: n.Kind, State: journal.Dirty, Changed: journal.ChangedData | journal.ChangedMeta, AttrsKnown: true, Nlink: 1,
-		Mode: n.Mode, Uid: n.Uid, Gid: n.Gid, Rdev: n.Rdev, Parent: parent, Name: name, Target: n.Target, Generation: 1,
-		Atime: ch.now, Mtime: ch.now, Ctime: ch.now, Btime: ch.now, Size: int64(len(n.Target))}
-	if n.Kind == Dir {
-		if key, err = ch.unclaimed(key, parent, ino); err != nil {
-			return nil, err
+	rec.Parent, rec.Name, rec.Nlink = at.dir, at.name, 1
+	if rec.Kind == Dir {
+		if key, err = ch.unclaimed(key, at.dir, ino); err != nil {
+			return err
 		}
 		rec.Nlink, rec.Prefix = 2, key
 		l := journal.Listing{Begun: ch.now, Ended: ch.now, Complete: true}
 		if err := ch.PutListing(ino, l); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	err = errors.Join(ch.PutInode(ino, rec), ch.PutDirent(parent, name, journal.Dirent{Ino: ino, Kind: n.Kind}), ch.touchDir(parent, dir))
+	err = errors.Join(ch.PutInode(ino, rec), ch.PutDirent(at.dir, at.name, journal.Dirent{Ino: ino, Kind: rec.Kind}), ch.touchDir(at.dir, dir))
 	if err != nil || !hasObject(rec) {
-		return rec, err
+		return err
 	}
-	if isAside(key) && n.Kind == Dir {
+	if isAside(key) && rec.Kind == Dir {
 		if err := ch.startMove(ino, rec, ""); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	ch.c.sidecarStale(ino)
-	return rec, ch.wantInode(key, ino, rec, journal.Base{})
+	return ch.wantInode(key, ino, rec, journal.Base{})
 }
 
 // mayName refuses a name that something of this kind cannot have here, because

@@ -109,6 +109,14 @@ func (o *ownerOnly) Create(cancel <-chan struct{}, in *fuse.CreateIn, name strin
 	return o.RawFileSystem.Create(cancel, in, name, out)
 }
 
+// Tmpfile is for root and the mounting user.
+func (o *ownerOnly) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
+	if o.denied(&in.InHeader) {
+		return fuse.EACCES
+	}
+	return o.RawFileSystem.Tmpfile(cancel, in, out)
+}
+
 // Open is for root and the mounting user.
 func (o *ownerOnly) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	if o.denied(&in.InHeader) {

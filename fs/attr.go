@@ -20,7 +20,7 @@ const (
 
 // Getattr answers stat(2).
 func (n *node) Getattr(ctx context.Context, _ gofuse.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	a, err := n.sys.c.Attr(ctx, n.ino)
+	a, err := n.attr(ctx)
 	if err != nil {
 		return n.errno("stat", err)
 	}
@@ -31,7 +31,7 @@ func (n *node) Getattr(ctx context.Context, _ gofuse.FileHandle, out *fuse.AttrO
 
 // Statx answers statx(2); beyond stat(2) it knows when the file was made.
 func (n *node) Statx(ctx context.Context, _ gofuse.FileHandle, _, _ uint32, out *fuse.StatxOut) syscall.Errno {
-	a, err := n.sys.c.Attr(ctx, n.ino)
+	a, err := n.attr(ctx)
 	if err != nil {
 		return n.errno("stat", err)
 	}
@@ -40,7 +40,7 @@ func (n *node) Statx(ctx context.Context, _ gofuse.FileHandle, _, _ uint32, out 
 	out.Ino = uint64(a.Ino)
 	out.Mode = uint16(kindModes[a.Kind] | a.Mode&0o7777)
 	out.Nlink, out.Uid, out.Gid = a.Nlink, a.Uid, a.Gid
-	out.Size, out.Blocks, out.Blksize = uint64(a.Size), uint64(a.Blocks), preferredIO
+	out.Size, out.Blocks, out.Blksize = sizeOf(a), uint64(a.Blocks), preferredIO
 	out.RdevMajor, out.RdevMinor = a.Rdev>>8&0xfff, a.Rdev&0xff|a.Rdev>>12&0xfff00
 	out.Atime, out.Mtime, out.Ctime = statxTime(a.Atime), statxTime(a.Mtime), statxTime(a.Ctime)
 	if !a.Btime.IsZero() {
@@ -64,7 +64,7 @@ func (n *node) Setattr(ctx context.Context, _ gofuse.FileHandle, in *fuse.SetAtt
 	if err := n.dropWith(ctx, in, &ch); err != nil {
 		return n.errno("setattr", err)
 	}
-	a, err := n.sys.c.SetAttr(ctx, n.ino, ch)
+	a, err := n.setAttr(ctx, ch)
 	if err != nil {
 		return n.errno("setattr", err)
 	}
@@ -105,20 +105,28 @@ func changeOf(in *fuse.SetAttrIn) (cache.AttrChange, syscall.Errno) {
 // without privilege does to the set-user-ID and set-group-ID bits. With
 // HANDLE_KILLPRIV_V2 the kernel leaves that to us.
 func (n *node) dropWith(ctx context.Context, in *fuse.SetAttrIn, ch *cache.AttrChange) error {
-	owner := ch.Uid != nil || ch.Gid != nil
-	if !owner && in.Valid&fuse.FATTR_KILL_SUIDGID == 0 || ch.Mode != nil || !n.sys.setIDs.maybe(n.ino) {
+	// A chown(2) that leaves both owners as they are comes with nothing to
+	// set, but does all else that a chown does.
+	empty := in.Valid&^(fuse.FATTR_FH|fuse.FATTR_LOCKOWNER|fuse.FATTR_KILL_SUIDGID) == 0
+	owner := ch.Uid != nil || ch.Gid != nil || empty
+	maybe := (owner || in.Valid&fuse.FATTR_KILL_SUIDGID != 0) && ch.Mode == nil && n.sys.setIDs.maybe(n.ino)
+	if !maybe && !empty {
 		return nil
 	}
-	a, err := n.sys.c.Attr(ctx, n.ino)
-	if err != nil || a.Kind == cache.Dir {
+	a, err := n.attr(ctx)
+	if err != nil {
 		return err
 	}
-	mode := withoutSetIDs(a.Mode)
-	if owner && in.Caller.Uid != 0 {
-		mode &^= syscall.S_ISGID // the caller may not be in the file's new group
+	if empty {
+		ch.Uid = &a.Uid
 	}
-	if mode != a.Mode {
-		ch.Mode = &mode
+	mode := withoutSetIDs(a, in.Caller)
+	if !maybe || a.Kind == cache.Dir || mode == a.Mode {
+		return nil
 	}
+	if empty && in.Caller.Uid != 0 && in.Caller.Uid != a.Uid {
+		return cache.ErrPermission // the kernel has seen no change to check
+	}
+	ch.Mode = &mode
 	return nil
 }

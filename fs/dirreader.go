@@ -25,18 +25,24 @@ type dirReader struct {
 // An openDir is where the reader of one handle is. The kernel reads a handle
 // at one place at a time; requests that cross wait.
 type openDir struct {
-	mu     sync.Mutex
-	stream *dirStream
-	at     uint64     // offset of the last entry of the last answer
-	last   []dirEntry // the last answer
-	ahead  []dirEntry // taken from stream, and in no answer that counts
+	mu       sync.Mutex
+	stream   *dirStream
+	at       uint64       // offset of the last entry of the last answer
+	last     []dirEntry   // the last answer
+	ahead    []dirEntry   // taken from stream, and in no answer that counts
+	accessed func() error // notes the first reading; nil: it is noted, or leaves the access time
 }
 
 // OpenDir makes the position of a new handle.
 func (r *dirReader) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	status := r.RawFileSystem.OpenDir(cancel, in, out)
 	if status.Ok() {
-		r.open.Store(out.Fh, &openDir{stream: newDirStream(r.sys.c, cache.Ino(in.NodeId))})
+		ino := cache.Ino(in.NodeId)
+		d := &openDir{stream: newDirStream(r.sys.c, ino)}
+		if !r.sys.noDirAtime && in.Flags&syscall.O_NOATIME == 0 {
+			d.accessed = func() error { return r.sys.c.Accessed(ino) }
+		}
+		r.open.Store(out.Fh, d)
 	}
 	return status
 }
@@ -84,6 +90,12 @@ func (r *dirReader) read(cancel <-chan struct{}, in *fuse.ReadIn, add func(dirEn
 func (d *openDir) answer(ctx context.Context, off uint64, add func(dirEntry) bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if accessed := d.accessed; accessed != nil {
+		d.accessed = nil
+		if err := accessed(); err != nil {
+			return err
+		}
+	}
 	if err := d.seek(ctx, off); err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ var errnos = []struct {
 	{cache.ErrAttrSpace, syscall.ENOSPC},
 	{cache.ErrReadOnly, syscall.EROFS},
 	{cache.ErrPermission, syscall.EPERM},
+	{syscall.EFBIG, syscall.EFBIG}, // of the cache's disk
 	{context.Canceled, syscall.EINTR},
 }
 

@@ -40,12 +40,13 @@ type file struct {
 	sys *filesystem
 }
 
-// Open opens a regular file.
+// Open opens a regular file. Where O_APPEND writes go is the kernel's to say,
+// which knows the file's size and whether fcntl(2) has changed the flag since.
 func (n *node) Open(ctx context.Context, flags uint32) (gofuse.FileHandle, uint32, syscall.Errno) {
 	h, err := n.sys.c.Open(ctx, n.ino, cache.OpenMode{
 		Write:    flags&syscall.O_ACCMODE != syscall.O_RDONLY || flags&syscall.O_TRUNC != 0,
-		Append:   flags&syscall.O_APPEND != 0,
 		Truncate: flags&syscall.O_TRUNC != 0,
+		NoAtime:  flags&syscall.O_NOATIME != 0 || n.sys.noAtime,
 	})
 	if err != nil {
 		return nil, 0, n.errno("open", err)
@@ -54,10 +55,11 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofuse.FileHandle, uint3
 }
 
 // openFlags says what the kernel may do with its pages of the file, and that
-// closing a descriptor that could not write need not be told.
+// closing a descriptor that could not write need not be told. Pages that would
+// answer a read which is to be noted in the access time go.
 func openFlags(h *cache.Handle, flags uint32) uint32 {
 	var f uint32
-	if h.SameContent() {
+	if h.SameContent() && (flags&syscall.O_ACCMODE == syscall.O_WRONLY || !h.AccessDue()) {
 		f |= fuse.FOPEN_KEEP_CACHE
 	}
 	if flags&syscall.O_ACCMODE == syscall.O_RDONLY && flags&syscall.O_TRUNC == 0 {

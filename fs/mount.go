@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -44,6 +45,8 @@ func Mount(c *cache.Cache, o Options) (*Server, error) {
 	sys := &filesystem{
 		c: c, kernel: newKernel(o.Log), report: &reporter{log: o.Log},
 		entryTTL: o.EntryTTL, attrTTL: o.AttrTTL, maxName: maxName,
+		noAtime:    slices.Contains(o.FuseOptions, "noatime"),
+		noDirAtime: slices.Contains(o.FuseOptions, "noatime") || slices.Contains(o.FuseOptions, "nodiratime"),
 	}
 	sys.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
 	options.RootStableAttr = &gofuse.StableAttr{Ino: uint64(cache.Root)}

@@ -35,9 +35,17 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	return n.child(ctx, name, a, out), &file{h: h, sys: n.sys}, openFlags(h, flags), 0
 }
 
-// Tmpfile tells the kernel, once, that files without a name are not to be had.
-func (n *node) Tmpfile(context.Context, uint32, uint32, *fuse.EntryOut) (*gofuse.Inode, gofuse.FileHandle, uint32, syscall.Errno) {
-	return nil, nil, 0, syscall.ENOSYS
+// Tmpfile makes a file without a name and opens it.
+func (n *node) Tmpfile(ctx context.Context, flags, mode uint32, out *fuse.EntryOut) (*gofuse.Inode, gofuse.FileHandle, uint32, syscall.Errno) {
+	spec, err := n.spec(ctx, cache.File, mode)
+	if err != nil {
+		return nil, nil, 0, n.errno("create", err)
+	}
+	a, h, err := n.sys.c.Tmpfile(ctx, n.ino, spec)
+	if err != nil {
+		return nil, nil, 0, n.errno("create", err)
+	}
+	return n.child(ctx, "", a, out), &file{h: h, sys: n.sys}, openFlags(h, flags), 0
 }
 
 // Mkdir makes a directory.
@@ -75,9 +83,18 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 	return n.create(ctx, "symlink", name, spec, out)
 }
 
-// Link is refused: an object has one name.
-func (n *node) Link(context.Context, gofuse.InodeEmbedder, string, *fuse.EntryOut) (*gofuse.Inode, syscall.Errno) {
-	return nil, syscall.EPERM
+// Link gives a file of Tmpfile its name. All others are refused: an object has
+// one name.
+func (n *node) Link(ctx context.Context, target gofuse.InodeEmbedder, name string, out *fuse.EntryOut) (*gofuse.Inode, syscall.Errno) {
+	from, ok := target.(*node)
+	if !ok {
+		return nil, syscall.EXDEV
+	}
+	a, err := n.sys.c.Link(ctx, from.ino, n.ino, name)
+	if err != nil {
+		return nil, n.errno("link", err)
+	}
+	return n.child(ctx, name, a, out), 0
 }
 
 func (n *node) create(ctx context.Context, op, name string, spec cache.New, out *fuse.EntryOut) (*gofuse.Inode, syscall.Errno) {
@@ -111,12 +128,12 @@ func (n *node) spec(ctx context.Context, kind cache.Kind, mode uint32) (cache.Ne
 
 // Unlink removes the name of anything but a directory.
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
-	return n.errno("unlink", n.sys.c.Unlink(ctx, n.ino, name))
+	return n.errno("unlink", n.unname(ctx, name, func() error { return n.sys.c.Unlink(ctx, n.ino, name) }))
 }
 
 // Rmdir removes an empty directory.
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
-	return n.errno("rmdir", n.sys.c.Rmdir(ctx, n.ino, name))
+	return n.errno("rmdir", n.unname(ctx, name, func() error { return n.sys.c.Rmdir(ctx, n.ino, name) }))
 }
 
 // Rename moves a name, as renameat2(2) with flags.
@@ -130,17 +147,26 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofuse.InodeEm
 	default:
 		return syscall.EINVAL
 	}
-	return n.errno("rename", n.sys.c.Rename(ctx, cache.Rename{
-		OldParent: n.ino, OldName: name,
-		NewParent: to.ino, NewName: newName,
-		NoReplace: flags == renameNoReplace,
-		Exchange:  flags == renameExchange,
-	}))
+	move := func() error {
+		return n.sys.c.Rename(ctx, cache.Rename{
+			OldParent: n.ino, OldName: name,
+			NewParent: to.ino, NewName: newName,
+			NoReplace: flags == renameNoReplace,
+			Exchange:  flags == renameExchange,
+		})
+	}
+	if flags != 0 || n.ino == to.ino && name == newName { // nothing loses its name
+		return n.errno("rename", move())
+	}
+	return n.errno("rename", to.unname(ctx, newName, move))
 }
 
 // Readlink returns a symbolic link's target.
 func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
 	target, err := n.sys.c.Readlink(ctx, n.ino)
+	if err == nil && !n.sys.noAtime {
+		err = n.sys.c.Accessed(n.ino)
+	}
 	if err != nil {
 		return nil, n.errno("readlink", err)
 	}

@@ -16,6 +16,9 @@ import (
 // program that writes bytes causes few requests.
 const preferredIO = 128 << 10
 
+// dirSize is st_size of every directory.
+const dirSize = 4096
+
 // A filesystem is what all nodes of one mount share.
 type filesystem struct {
 	c      *cache.Cache
@@ -24,17 +27,21 @@ type filesystem struct {
 
 	entryTTL, attrTTL time.Duration
 	maxName           uint32
+	noAtime           bool // reading leaves access times, …
+	noDirAtime        bool // … reading a directory does
 
 	setIDs  setIDs
 	buffers sync.Pool // *[]byte of copyBuffer bytes
 }
 
 // A node is an inode as go-fuse knows it: its number and nothing else, for
-// there may be a million. What it is like is asked of the cache each time.
+// there may be a million. What it is like is asked of the cache each time, and
+// remembered only of what has no name any more.
 type node struct {
 	gofuse.Inode
-	ino cache.Ino
-	sys *filesystem
+	ino    cache.Ino
+	sys    *filesystem
+	memory memory
 }
 
 // kindModes gives the type bits of st_mode.
@@ -91,10 +98,19 @@ func (s *filesystem) fill(a cache.Attr, out *fuse.Attr) {
 	out.Nlink = a.Nlink
 	out.Owner = fuse.Owner{Uid: a.Uid, Gid: a.Gid}
 	out.Rdev = a.Rdev
-	out.Size = uint64(a.Size)
+	out.Size = sizeOf(a)
 	out.Blocks = uint64(a.Blocks)
 	out.Blksize = preferredIO
 	out.SetTimes(&a.Atime, &a.Mtime, &a.Ctime)
+}
+
+// sizeOf returns st_size. A directory has that of a block: a size of nothing
+// would say that lseek(2) has nowhere to go.
+func sizeOf(a cache.Attr) uint64 {
+	if a.Kind == cache.Dir {
+		return dirSize
+	}
+	return uint64(a.Size)
 }
 
 // Statfs answers with what the cache says of the bucket's size.

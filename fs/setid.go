@@ -43,11 +43,12 @@ func (s *setIDs) maybe(ino cache.Ino) bool {
 	return known
 }
 
-// withoutSetIDs returns mode as a write by an ordinary user leaves it. Without
-// execution for the group, S_ISGID does not mean set-group-ID and stays.
-func withoutSetIDs(mode uint32) uint32 {
-	mode &^= syscall.S_ISUID
-	if mode&syscall.S_IXGRP != 0 {
+// withoutSetIDs returns a file's mode as a change by who leaves it. Without
+// execution for the group, S_ISGID does not mean set-group-ID, and stays for
+// root and members of the file's group, who could set it themselves.
+func withoutSetIDs(a cache.Attr, who fuse.Caller) uint32 {
+	mode := a.Mode &^ syscall.S_ISUID
+	if mode&syscall.S_ISGID != 0 && (mode&syscall.S_IXGRP != 0 || !isMember(who, a.Gid)) {
 		mode &^= syscall.S_ISGID
 	}
 	return mode
@@ -63,7 +64,7 @@ func (s *filesystem) dropSetIDs(ctx context.Context, ino cache.Ino) error {
 	if err != nil || a.Kind != cache.File {
 		return err
 	}
-	mode := withoutSetIDs(a.Mode)
+	mode := withoutSetIDs(a, caller(ctx))
 	if mode == a.Mode {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"os"
 	"syscall"
 	"testing"
 
@@ -10,17 +11,42 @@ import (
 )
 
 func TestWithoutSetIDs(t *testing.T) {
-	for mode, want := range map[uint32]uint32{
-		0o4755: 0o755,
-		0o6777: 0o777,
-		0o2755: 0o755,
-		0o2644: 0o2644, // no execution for the group: not set-group-ID
-		0o1777: 0o1777,
-		0o644:  0o644,
+	const group = 77
+	member := fuse.Caller{Owner: fuse.Owner{Uid: 5, Gid: group}}
+	stranger := fuse.Caller{Owner: fuse.Owner{Uid: 5, Gid: 5}} // of no process
+	for _, c := range []struct {
+		mode, want uint32
+		who        fuse.Caller
+	}{
+		{0o4755, 0o755, member},
+		{0o6777, 0o777, member},
+		{0o2755, 0o755, member},
+		{0o2644, 0o2644, member}, // no execution for the group: not set-group-ID
+		{0o2644, 0o2644, fuse.Caller{}},
+		{0o2644, 0o644, stranger},
+		{0o1777, 0o1777, member},
+		{0o644, 0o644, stranger},
 	} {
-		if got := withoutSetIDs(mode); got != want {
-			t.Errorf("%o: got %o, want %o", mode, got, want)
+		if got := withoutSetIDs(cache.Attr{Mode: c.mode, Gid: group}, c.who); got != c.want {
+			t.Errorf("%o by user %d, group %d: got %o, want %o", c.mode, c.who.Uid, c.who.Gid, got, c.want)
 		}
+	}
+}
+
+func TestMembersOfGroups(t *testing.T) {
+	groups, err := os.Getgroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	me := fuse.Caller{Owner: fuse.Owner{Uid: 5, Gid: 5}, Pid: uint32(os.Getpid())}
+	for _, g := range groups {
+		if !isMember(me, uint32(g)) {
+			t.Errorf("not in group %d of %v", g, groups)
+		}
+	}
+	const nobody = 1<<32 - 3
+	if isMember(me, nobody) {
+		t.Errorf("in group %d", uint32(nobody))
 	}
 }
 

@@ -20,11 +20,22 @@ const (
 	xattrReplace = 2
 )
 
+// checkXattr refuses names that no file here can have an attribute of.
+func checkXattr(name string) syscall.Errno {
+	switch {
+	case !strings.HasPrefix(name, userPrefix):
+		return syscall.ENOTSUP
+	case name == userPrefix:
+		return syscall.EINVAL
+	}
+	return 0
+}
+
 // Getxattr copies an attribute's value into dest and returns its length;
 // ERANGE, with the length, if it does not fit.
 func (n *node) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
-	if !strings.HasPrefix(name, userPrefix) {
-		return 0, syscall.ENOTSUP
+	if errno := checkXattr(name); errno != 0 {
+		return 0, errno
 	}
 	value, err := n.sys.c.Xattr(ctx, n.ino, name)
 	if err != nil {
@@ -73,7 +84,10 @@ func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errn
 
 // Setxattr keeps an attribute. value is copied.
 func (n *node) Setxattr(ctx context.Context, name string, value []byte, flags uint32) syscall.Errno {
-	if !strings.HasPrefix(name, userPrefix) || slices.Contains(computed[:], name) {
+	if errno := checkXattr(name); errno != 0 {
+		return errno
+	}
+	if slices.Contains(computed[:], name) {
 		return syscall.ENOTSUP
 	}
 	var mode cache.XattrMode
@@ -84,6 +98,8 @@ func (n *node) Setxattr(ctx context.Context, name string, value []byte, flags ui
 		mode = cache.XattrCreate
 	case xattrReplace:
 		mode = cache.XattrReplace
+	case xattrCreate | xattrReplace:
+		mode = cache.XattrNever
 	default:
 		return syscall.EINVAL
 	}
@@ -93,8 +109,8 @@ func (n *node) Setxattr(ctx context.Context, name string, value []byte, flags ui
 
 // Removexattr removes an attribute.
 func (n *node) Removexattr(ctx context.Context, name string) syscall.Errno {
-	if !strings.HasPrefix(name, userPrefix) {
-		return syscall.ENOTSUP
+	if errno := checkXattr(name); errno != 0 {
+		return errno
 	}
 	return n.errno("removexattr", n.sys.c.RemoveXattr(ctx, n.ino, name))
 }

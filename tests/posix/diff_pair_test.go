@@ -27,6 +27,7 @@ type difference struct {
 	step         int // index of the line after which they differ
 	line         string
 	ours, theirs string
+	result       string   // of the call, if the trees differ after it
 	log          []string // what happened before
 }
 
@@ -109,7 +110,7 @@ func (p *pair) run(script []string) (*difference, error) {
 		}
 		d := &difference{step: i, line: line, ours: ours, theirs: theirs, log: append(log, line+"  → "+theirs)}
 		if ours != theirs {
-			if excepted(d) {
+			if excepted(d, exceptions) {
 				return nil, nil
 			}
 			return d, nil
@@ -122,8 +123,9 @@ func (p *pair) run(script []string) (*difference, error) {
 			return nil, err
 		}
 		if ours != theirs {
+			d.result = d.ours
 			d.ours, d.theirs = parting(ours, theirs)
-			if excepted(d) {
+			if excepted(d, exceptions) {
 				return nil, nil
 			}
 			return d, nil

@@ -49,7 +49,7 @@ func start(t *testing.T, user, dir string) (*process, error) {
 	}
 	cmd := exec.Command(self)
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
-	cmd.Env = append(os.Environ(), workerEnv+"="+user, "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), workerEnv+"="+user, "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1") // no signals of its own
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

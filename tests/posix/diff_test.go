@@ -50,7 +50,7 @@ var fresh = []string{"--allow-other", "-o", "dev,suid", "--write-back", "1h"}
 
 var (
 	seed = flag.Uint64("posix.seed", rand.Uint64(), "which cases and random scripts are run")
-	most = flag.Int("posix.cases", 40, "cases of one template at most")
+	most = flag.Int("posix.cases", 25, "cases of one template at most")
 )
 
 // TestDifference makes the same calls on a mount and on ext4.
@@ -60,10 +60,14 @@ func TestDifference(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(suites)) {
 		t.Run(name, func(t *testing.T) {
 			cases := suites[name].cases(*most, rand.New(rand.NewPCG(*seed, 0)))
-			kinds, differ := map[string]int{}, 0
+			kinds, differ, open := map[string]int{}, 0, 0
 			for _, script := range cases {
 				d := p.compare(t, script)
 				if d == nil {
+					continue
+				}
+				if excepted(d, pending) {
+					open++
 					continue
 				}
 				differ++
@@ -71,7 +75,7 @@ func TestDifference(t *testing.T) {
 					t.Errorf("%v", d)
 				}
 			}
-			t.Logf("%d cases, %d differ", len(cases), differ)
+			t.Logf("%d cases, %d differ, %d more are pending", len(cases), differ, open)
 		})
 	}
 }

@@ -45,7 +45,7 @@ var limitsSuite = suite{`
 	alice mkdir d 0755
 	alice open {"\x01" "\x7f" "\xff" " " "a " " a" "a\nb" "a\tb" "\\" "%" "%41" "a%2fb" "*?[]" "\xc3\xa9" "e\xcc\x81" "..." "-" "~" "#" "&<>" "\"" "'" "%=" "a:b"} O_CREAT|O_RDWR 0644
 
-	root deep {d dd <d*100>} 5
+	root deep {d dd <d*100> <d*250>} 5
 	root open f O_CREAT|O_RDWR 0644
 	root stat .
 	root rmdir ..

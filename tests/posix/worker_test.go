@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,6 +65,7 @@ func joined(tables ...map[string]call) map[string]call {
 // work is the worker's process. Its working directory is the base that it is
 // to work in.
 func work(name string) int {
+	runtime.LockOSThread() // linkat(2) compares who opened a file with who links it, by thread
 	base, err := os.Getwd()
 	if err == nil {
 		err = become(users[name])
