@@ -207,6 +207,17 @@ const (
 	XattrNever             // both, as setxattr(2) has it with both flags
 )
 
+// Check returns what setting an attribute fails with that exists or does not.
+func (m XattrMode) Check(exists bool) error {
+	switch {
+	case exists && (m == XattrCreate || m == XattrNever):
+		return ErrExist
+	case !exists && (m == XattrReplace || m == XattrNever):
+		return ErrNoAttr
+	}
+	return nil
+}
+
 // Xattr returns the value of one extended attribute, ErrNoAttr if there is
 // none.
 func (c *Cache) Xattr(ctx context.Context, ino Ino, name string) ([]byte, error) {
@@ -261,16 +272,23 @@ func (c *Cache) Xattrs(ctx context.Context, ino Ino) ([]string, error) {
 	return slices.Sorted(maps.Keys(rec.Xattrs)), nil
 }
 
+// KnownXattrs returns the extended attributes that are known of an inode
+// without asking the bucket.
+func (c *Cache) KnownXattrs(ino Ino) map[string][]byte {
+	rec, err := c.record(ino)
+	if err != nil {
+		return nil
+	}
+	return rec.Xattrs
+}
+
 // SetXattr sets an attribute in the user namespace; ErrAttrSpace if the
 // object's metadata would pass what S3 takes.
 func (c *Cache) SetXattr(ctx context.Context, ino Ino, name string, value []byte, mode XattrMode) error {
 	return c.editXattrs(ctx, ino, name, func(rec *journal.Inode) error {
 		_, found := rec.Xattrs[name]
-		switch {
-		case found && (mode == XattrCreate || mode == XattrNever):
-			return ErrExist
-		case !found && (mode == XattrReplace || mode == XattrNever):
-			return ErrNoAttr
+		if err := mode.Check(found); err != nil {
+			return err
 		}
 		if rec.Xattrs == nil {
 			rec.Xattrs = map[string][]byte{}

@@ -106,7 +106,8 @@ func changeOf(in *fuse.SetAttrIn) (cache.AttrChange, syscall.Errno) {
 // HANDLE_KILLPRIV_V2 the kernel leaves that to us.
 func (n *node) dropWith(ctx context.Context, in *fuse.SetAttrIn, ch *cache.AttrChange) error {
 	// A chown(2) that leaves both owners as they are comes with nothing to
-	// set, but does all else that a chown does.
+	// set, but does all else that a chown does, for who owns the file. So
+	// comes a write to a file with set-ID bits, with more to follow.
 	empty := in.Valid&^(fuse.FATTR_FH|fuse.FATTR_LOCKOWNER|fuse.FATTR_KILL_SUIDGID) == 0
 	owner := ch.Uid != nil || ch.Gid != nil || empty
 	maybe := (owner || in.Valid&fuse.FATTR_KILL_SUIDGID != 0) && ch.Mode == nil && n.sys.setIDs.maybe(n.ino)
@@ -117,16 +118,16 @@ func (n *node) dropWith(ctx context.Context, in *fuse.SetAttrIn, ch *cache.AttrC
 	if err != nil {
 		return err
 	}
+	mode := withoutSetIDs(a, in.Caller)
+	drops := maybe && a.Kind != cache.Dir && mode != a.Mode
+	if empty && drops && in.Caller.Uid != 0 && in.Caller.Uid != a.Uid {
+		return nil
+	}
 	if empty {
 		ch.Uid = &a.Uid
 	}
-	mode := withoutSetIDs(a, in.Caller)
-	if !maybe || a.Kind == cache.Dir || mode == a.Mode {
-		return nil
+	if drops {
+		ch.Mode = &mode
 	}
-	if empty && in.Caller.Uid != 0 && in.Caller.Uid != a.Uid {
-		return cache.ErrPermission // the kernel has seen no change to check
-	}
-	ch.Mode = &mode
 	return nil
 }

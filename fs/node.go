@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -41,7 +42,7 @@ type node struct {
 	gofuse.Inode
 	ino    cache.Ino
 	sys    *filesystem
-	memory memory
+	memory atomic.Pointer[memory]
 }
 
 // kindModes gives the type bits of st_mode.

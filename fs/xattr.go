@@ -37,7 +37,7 @@ func (n *node) Getxattr(ctx context.Context, name string, dest []byte) (uint32, 
 	if errno := checkXattr(name); errno != 0 {
 		return 0, errno
 	}
-	value, err := n.sys.c.Xattr(ctx, n.ino, name)
+	value, err := n.xattr(ctx, name)
 	if err != nil {
 		return 0, n.errno("getxattr", err)
 	}
@@ -55,12 +55,12 @@ var computed = [...]string{cache.XattrState, cache.XattrETag, cache.XattrVersion
 
 // Listxattr copies the names, each ended by a zero byte, into dest.
 func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
-	names, err := n.sys.c.Xattrs(ctx, n.ino)
+	names, err := n.xattrs(ctx)
 	if err != nil {
 		return 0, n.errno("listxattr", err)
 	}
 	for _, name := range computed {
-		switch _, err := n.sys.c.Xattr(ctx, n.ino, name); {
+		switch _, err := n.xattr(ctx, name); {
 		case err == nil:
 			names = append(names, name)
 		case !errors.Is(err, cache.ErrNoAttr):
@@ -104,7 +104,7 @@ func (n *node) Setxattr(ctx context.Context, name string, value []byte, flags ui
 		return syscall.EINVAL
 	}
 	kept := append([]byte(nil), value...)
-	return n.errno("setxattr", n.sys.c.SetXattr(ctx, n.ino, name, kept, mode))
+	return n.errno("setxattr", n.setXattr(ctx, name, kept, mode))
 }
 
 // Removexattr removes an attribute.
@@ -112,5 +112,5 @@ func (n *node) Removexattr(ctx context.Context, name string) syscall.Errno {
 	if errno := checkXattr(name); errno != 0 {
 		return errno
 	}
-	return n.errno("removexattr", n.sys.c.RemoveXattr(ctx, n.ino, name))
+	return n.errno("removexattr", n.removeXattr(ctx, name))
 }

@@ -24,8 +24,19 @@ type side struct {
 
 // A process is a worker as its master sees it.
 type process struct {
+	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Scanner
+}
+
+// close ends a process, once.
+func (p *process) close() error {
+	if p.in == nil {
+		return nil
+	}
+	err := errors.Join(p.in.Close(), p.cmd.Wait())
+	p.in = nil
+	return err
 }
 
 // newSide starts the workers of a directory. They end with the test.
@@ -61,13 +72,13 @@ func start(t *testing.T, user, dir string) (*process, error) {
 	if err := harness.Spawn(cmd); err != nil {
 		return nil, err
 	}
+	p := &process{cmd: cmd, in: in, out: bufio.NewScanner(out)}
+	p.out.Buffer(nil, 1<<24)
 	t.Cleanup(func() {
-		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+		if err := p.close(); err != nil {
 			t.Errorf("worker of %s: %v", user, err)
 		}
 	})
-	p := &process{in: in, out: bufio.NewScanner(out)}
-	p.out.Buffer(nil, 1<<24)
 	return p, nil
 }
 
@@ -88,6 +99,27 @@ func (s *side) do(user, line string) (string, error) {
 		err = fmt.Errorf("%s: %s", line, result)
 	}
 	return result, err
+}
+
+// make makes the calls of a script, none of which may fail.
+func (s *side) make(script []string) error {
+	for _, line := range script {
+		user, call, _ := strings.Cut(line, " ")
+		if result, err := s.do(user, call); err != nil || errnoLike.MatchString(result) {
+			return fmt.Errorf("%s on %s: %s: %w", line, s.name, result, err)
+		}
+	}
+	return nil
+}
+
+// close ends the workers.
+func (s *side) close(t *testing.T) {
+	t.Helper()
+	for user, p := range s.workers {
+		if err := p.close(); err != nil {
+			t.Errorf("worker of %s on %s: %v", user, s.name, err)
+		}
+	}
 }
 
 // all has every worker make the call.

@@ -58,38 +58,50 @@ func TestDifference(t *testing.T) {
 	t.Logf("-posix.seed %d", *seed)
 	p := newPair(t, fresh)
 	for _, name := range slices.Sorted(maps.Keys(suites)) {
-		t.Run(name, func(t *testing.T) {
-			cases := suites[name].cases(*most, rand.New(rand.NewPCG(*seed, 0)))
-			kinds, differ, open := map[string]int{}, 0, 0
-			for _, script := range cases {
-				d := p.compare(t, script)
-				if d == nil {
-					continue
-				}
-				if excepted(d, pending) {
-					open++
-					continue
-				}
-				differ++
-				if kinds[d.kind()]++; kinds[d.kind()] == 1 && len(kinds) <= reported {
-					t.Errorf("%v", d)
-				}
-			}
-			t.Logf("%d cases, %d differ, %d more are pending", len(cases), differ, open)
-		})
+		t.Run(name, func(t *testing.T) { p.compareAll(t, suites[name], newRandom()) })
 	}
+}
+
+func newRandom() *rand.Rand { return rand.New(rand.NewPCG(*seed, 0)) }
+
+// compareAll runs the cases of a suite and reports each kind of difference
+// once.
+func (p *pair) compareAll(t *testing.T, s suite, random *rand.Rand) {
+	t.Helper()
+	cases := s.cases(*most, random)
+	kinds, differ, open := map[string]int{}, 0, 0
+	for _, script := range cases {
+		d := p.compare(t, script)
+		if d == nil {
+			continue
+		}
+		if excepted(d, pending) {
+			open++
+			continue
+		}
+		differ++
+		if kinds[d.kind()]++; kinds[d.kind()] == 1 && len(kinds) <= reported {
+			t.Errorf("%v", d)
+		}
+	}
+	t.Logf("%d cases, %d differ, %d more are pending", len(cases), differ, open)
 }
 
 // newPair mounts a new bucket and makes a directory on ext4.
 func newPair(t *testing.T, options []string) *pair {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("the comparison acts as several users and needs root")
-	}
+	needRoot(t)
 	s3 := harness.Versity(t)
 	m := harness.Start(t, harness.Spec{Source: "s3://" + s3.Bucket, Env: s3.Env(),
 		Options: append([]string{"--endpoint-url", s3.Endpoint}, options...)})
 	return &pair{mount: m, ours: newSide(t, "moorfs", m.Dir), theirs: newSide(t, "ext4", ext4Dir(t))}
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("the comparison acts as several users and needs root")
+	}
 }
 
 // ext4Dir returns a new directory on an ext4: where the tests are, or else in

@@ -34,7 +34,7 @@ func (s source) number(limit int64) int64 {
 	return s.Int64N(limit)
 }
 
-func (s source) name() string { return s.one("a b c d a b c long ../a . a/ n%41") }
+func (s source) name() string { return s.one("a b c a b c a b d e long d/../a . a/ n%41") }
 
 // path is up to three names deep; the middle ones are mostly directories.
 func (s source) path() string {
@@ -52,7 +52,7 @@ func (s source) path() string {
 }
 
 func (s source) mode() string {
-	return s.one("0 0600 0644 0666 0777 0755 0700 0444 04755 02755 02644 06777 01777 02777 0000")
+	return s.one("0 0600 0644 0666 0777 0755 0700 0666 0777 0666 0777 0755 0444 04755 02755 02644 06777 01777 02777 0000")
 }
 
 func (s source) fd() string { return s.one("x y x y x y D") }
@@ -147,7 +147,11 @@ var shapes = []func(s source) string{
 
 // script returns a random script that begins with a few names.
 func (s source) script(n int) []string {
-	script := []string{"root mk dir d 0777 root shared", "root mk dir e " + s.one("0777 01777 02777 0755") + " alice shared", "alice mk file a 0666 alice shared"}
+	script := []string{"root mk dir d 0777 root shared", "root mk dir e " + s.one("0777 01777 02777 0755") + " alice shared",
+		"alice mk file a 0666 alice shared", "alice mk file d/a 0666 alice alice", "bob mk dir d/e 0777 bob shared"}
+	for _, user := range []string{"root", "alice", "bob"} {
+		script = append(script, user+" x=open "+s.one("a d/a")+" O_RDWR", user+" y=open b O_RDWR|O_CREAT 0666", user+" D=open "+s.one(". d d/e")+" O_RDONLY")
+	}
 	for range n {
 		script = append(script, s.one("root alice alice bob")+" "+shapes[s.IntN(len(shapes))](s))
 	}
@@ -158,8 +162,9 @@ func (s source) script(n int) []string {
 func TestRandom(t *testing.T) {
 	t.Logf("-posix.seed %d -posix.steps %d", *seed, *steps)
 	p := newPair(t, fresh)
+	defer func() { t.Logf("%d calls, of which %d failed on both sides; %d scripts", p.calls, p.failed, p.cases) }()
 	s := source{rand.New(rand.NewPCG(*seed, 1))}
-	for done := 0; done < *steps; done += *length {
+	for p.calls < *steps {
 		script := s.script(*length)
 		d := p.compare(t, script)
 		if d == nil || excepted(d, pending) {
@@ -172,7 +177,7 @@ func TestRandom(t *testing.T) {
 
 // cut leaves out lines of a failing script for as long as it goes on to fail
 // in the same way.
-func (p *pair) cut(t *testing.T, script []string, d *difference) ([]string, *difference) {
+func (p *pair) cut(t *testing.T, script []string, d *discrepancy) ([]string, *discrepancy) {
 	deadline := time.Now().Add(cutLimit)
 	for chunk := len(script) / 2; chunk > 0; chunk /= 2 {
 		for at := 0; at+chunk < len(script); {

@@ -12,7 +12,7 @@ import (
 // args are the words of a call that are not used up yet. Its methods panic
 // where the script is wrong.
 type args struct {
-	w     *worker
+	w     *agent
 	words []string
 	slot  string // where an open file goes
 }

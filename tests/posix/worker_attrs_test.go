@@ -10,57 +10,57 @@ import (
 
 // attrCalls ask for attributes and change them.
 var attrCalls = map[string]call{
-	"chmod": func(_ *worker, a *args) (string, error) {
+	"chmod": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		return "", unix.Fchmodat(at, path, a.mode(), 0)
 	},
-	"lchmod": func(_ *worker, a *args) (string, error) {
+	"lchmod": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		return "", unix.Fchmodat(at, path, a.mode(), unix.AT_SYMLINK_NOFOLLOW)
 	},
-	"fchmod": func(_ *worker, a *args) (string, error) {
+	"fchmod": func(_ *agent, a *args) (string, error) {
 		fd := a.fd()
 		return "", unix.Fchmod(fd, a.mode())
 	},
-	"chown": func(_ *worker, a *args) (string, error) {
+	"chown": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		uid, gid := a.id(), a.id()
 		return "", unix.Fchownat(at, path, uid, gid, a.optionalBits(atFlags))
 	},
-	"lchown": func(_ *worker, a *args) (string, error) {
+	"lchown": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		uid := a.id()
 		return "", unix.Fchownat(at, path, uid, a.id(), unix.AT_SYMLINK_NOFOLLOW)
 	},
-	"fchown": func(_ *worker, a *args) (string, error) {
+	"fchown": func(_ *agent, a *args) (string, error) {
 		fd, uid := a.fd(), a.id()
 		return "", unix.Fchown(fd, uid, a.id())
 	},
-	"utimens": func(_ *worker, a *args) (string, error) {
+	"utimens": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		times := []unix.Timespec{timeOf(a.word()), timeOf(a.word())}
 		return "", unix.UtimesNanoAt(at, path, times, a.optionalBits(atFlags))
 	},
-	"futimens": func(_ *worker, a *args) (string, error) {
+	"futimens": func(_ *agent, a *args) (string, error) {
 		path := fmt.Sprintf("/proc/self/fd/%d", a.fd())
 		times := []unix.Timespec{timeOf(a.word()), timeOf(a.word())}
 		return "", unix.UtimesNanoAt(unix.AT_FDCWD, path, times, 0)
 	},
-	"access": func(_ *worker, a *args) (string, error) {
+	"access": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		mode := a.mode()
 		return "", unix.Faccessat2(at, path, mode, a.optionalBits(atFlags))
 	},
-	"stat": func(_ *worker, a *args) (string, error) {
+	"stat": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		return statx(at, path, a.optionalBits(atFlags))
 	},
-	"lstat": func(_ *worker, a *args) (string, error) {
+	"lstat": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		return statx(at, path, unix.AT_SYMLINK_NOFOLLOW)
 	},
-	"fstat": func(_ *worker, a *args) (string, error) { return statx(a.fd(), "", unix.AT_EMPTY_PATH) },
-	"statfs": func(_ *worker, a *args) (string, error) {
+	"fstat": func(_ *agent, a *args) (string, error) { return statx(a.fd(), "", unix.AT_EMPTY_PATH) },
+	"statfs": func(_ *agent, a *args) (string, error) {
 		var s unix.Statfs_t
 		if err := unix.Statfs(a.word(), &s); err != nil {
 			return "", err

@@ -11,48 +11,48 @@ import (
 
 // dataCalls read and change content.
 var dataCalls = map[string]call{
-	"read": func(_ *worker, a *args) (string, error) {
-		fd, buf := a.fd(), aligned(a.int())
+	"read": func(_ *agent, a *args) (string, error) {
+		fd, buf := a.fd(), alignedBuffer(a.int())
 		n, err := unix.Read(fd, buf)
 		return shown(buf, n), err
 	},
-	"pread": func(_ *worker, a *args) (string, error) {
-		fd, buf := a.fd(), aligned(a.int())
+	"pread": func(_ *agent, a *args) (string, error) {
+		fd, buf := a.fd(), alignedBuffer(a.int())
 		n, err := unix.Pread(fd, buf, a.int())
 		return shown(buf, n), err
 	},
-	"write": func(_ *worker, a *args) (string, error) {
+	"write": func(_ *agent, a *args) (string, error) {
 		fd := a.fd()
 		return count(unix.Write(fd, copied(a.word())))
 	},
-	"pwrite": func(_ *worker, a *args) (string, error) {
+	"pwrite": func(_ *agent, a *args) (string, error) {
 		fd, data := a.fd(), copied(a.word())
 		return count(unix.Pwrite(fd, data, a.int()))
 	},
-	"lseek": func(_ *worker, a *args) (string, error) {
+	"lseek": func(_ *agent, a *args) (string, error) {
 		fd, off := a.fd(), a.int()
 		at, err := unix.Seek(fd, off, a.bits(whences))
 		return strconv.FormatInt(at, 10), err
 	},
-	"truncate": func(_ *worker, a *args) (string, error) {
+	"truncate": func(_ *agent, a *args) (string, error) {
 		path := a.word()
 		return "", unix.Truncate(path, a.int())
 	},
-	"ftruncate": func(_ *worker, a *args) (string, error) {
+	"ftruncate": func(_ *agent, a *args) (string, error) {
 		fd := a.fd()
 		return "", unix.Ftruncate(fd, a.int())
 	},
-	"fallocate": func(_ *worker, a *args) (string, error) {
+	"fallocate": func(_ *agent, a *args) (string, error) {
 		fd, mode := a.fd(), a.bits(allocateFlags)
 		off := a.int()
 		return "", unix.Fallocate(fd, uint32(mode), off, a.int())
 	},
-	"copy": func(_ *worker, a *args) (string, error) { // copy_file_range(2)
+	"copy": func(_ *agent, a *args) (string, error) { // copy_file_range(2)
 		from, to := a.fd(), a.fd()
 		fromOff, toOff, n := a.int(), a.int(), a.int()
 		return count(unix.CopyFileRange(from, &fromOff, to, &toOff, int(n), a.optionalBits(nil)))
 	},
-	"sendfile": func(_ *worker, a *args) (string, error) {
+	"sendfile": func(_ *agent, a *args) (string, error) {
 		from, to := a.fd(), a.fd()
 		return count(unix.Sendfile(to, from, nil, int(a.int())))
 	},
@@ -67,17 +67,17 @@ var allocateFlags = map[string]int{
 	"COLLAPSE_RANGE": unix.FALLOC_FL_COLLAPSE_RANGE, "INSERT_RANGE": unix.FALLOC_FL_INSERT_RANGE, "UNSHARE_RANGE": unix.FALLOC_FL_UNSHARE_RANGE,
 }
 
-const pageSize = 4096
+const directAlign = 4096
 
-// aligned returns a buffer that O_DIRECT takes.
-func aligned(n int64) []byte {
-	buf := make([]byte, n+pageSize)
-	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(buf))) % pageSize
+// alignedBuffer returns a buffer that O_DIRECT takes.
+func alignedBuffer(n int64) []byte {
+	buf := make([]byte, n+directAlign)
+	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(buf))) % directAlign
 	return buf[skip:][:n]
 }
 
 func copied(data string) []byte {
-	buf := aligned(int64(len(data)))
+	buf := alignedBuffer(int64(len(data)))
 	copy(buf, data)
 	return buf
 }

@@ -8,19 +8,19 @@ import (
 
 // lockCalls never wait: who would is told EAGAIN.
 var lockCalls = map[string]call{
-	"flock": func(_ *worker, a *args) (string, error) {
+	"flock": func(_ *agent, a *args) (string, error) {
 		fd := a.fd()
 		return "", unix.Flock(fd, a.bits(flockKinds)|unix.LOCK_NB)
 	},
-	"lock": func(_ *worker, a *args) (string, error) {
+	"lock": func(_ *agent, a *args) (string, error) {
 		fd, l := a.fd(), a.lock()
 		return "", unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &l)
 	},
-	"oflock": func(_ *worker, a *args) (string, error) {
+	"oflock": func(_ *agent, a *args) (string, error) {
 		fd, l := a.fd(), a.lock()
 		return "", unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &l)
 	},
-	"getlock": func(_ *worker, a *args) (string, error) {
+	"getlock": func(_ *agent, a *args) (string, error) {
 		fd, l := a.fd(), a.lock()
 		if err := unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &l); err != nil {
 			return "", err

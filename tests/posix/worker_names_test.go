@@ -9,24 +9,24 @@ import (
 
 // nameCalls make, move and remove names.
 var nameCalls = map[string]call{
-	"mkdir": func(_ *worker, a *args) (string, error) {
+	"mkdir": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		return "", unix.Mkdirat(at, path, a.mode())
 	},
-	"rmdir": func(_ *worker, a *args) (string, error) {
+	"rmdir": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		return "", unix.Unlinkat(at, path, unix.AT_REMOVEDIR)
 	},
-	"unlink": func(_ *worker, a *args) (string, error) {
+	"unlink": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		return "", unix.Unlinkat(at, path, a.optionalBits(atFlags))
 	},
-	"symlink": func(_ *worker, a *args) (string, error) {
+	"symlink": func(_ *agent, a *args) (string, error) {
 		target := a.word()
 		at, path := a.path()
 		return "", unix.Symlinkat(target, at, path)
 	},
-	"readlink": func(_ *worker, a *args) (string, error) {
+	"readlink": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		buf := make([]byte, 8192)
 		if a.more() {
@@ -38,27 +38,27 @@ var nameCalls = map[string]call{
 		}
 		return strconv.Quote(string(buf[:n])), nil
 	},
-	"link": func(_ *worker, a *args) (string, error) {
+	"link": func(_ *agent, a *args) (string, error) {
 		at, from := a.path()
 		newAt, to := a.path()
 		return "", unix.Linkat(at, from, newAt, to, a.optionalBits(atFlags))
 	},
-	"linkfd": func(_ *worker, a *args) (string, error) {
+	"linkfd": func(_ *agent, a *args) (string, error) {
 		from := fmt.Sprintf("/proc/self/fd/%d", a.fd())
 		at, to := a.path()
 		return "", unix.Linkat(unix.AT_FDCWD, from, at, to, unix.AT_SYMLINK_FOLLOW)
 	},
-	"linkempty": func(_ *worker, a *args) (string, error) {
+	"linkempty": func(_ *agent, a *args) (string, error) {
 		fd := a.fd()
 		at, to := a.path()
 		return "", unix.Linkat(fd, "", at, to, unix.AT_EMPTY_PATH)
 	},
-	"rename": func(_ *worker, a *args) (string, error) {
+	"rename": func(_ *agent, a *args) (string, error) {
 		at, from := a.path()
 		newAt, to := a.path()
 		return "", unix.Renameat2(at, from, newAt, to, uint(a.optionalBits(renameFlags)))
 	},
-	"mknod": func(_ *worker, a *args) (string, error) {
+	"mknod": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		mode := a.bits(nodeKinds) | int(a.mode())
 		dev := 0
@@ -67,17 +67,17 @@ var nameCalls = map[string]call{
 		}
 		return "", unix.Mknodat(at, path, uint32(mode), dev)
 	},
-	"mkfifo": func(_ *worker, a *args) (string, error) {
+	"mkfifo": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		return "", unix.Mkfifoat(at, path, a.mode())
 	},
-	"umask": func(_ *worker, a *args) (string, error) {
+	"umask": func(_ *agent, a *args) (string, error) {
 		return fmt.Sprintf("%#o", unix.Umask(int(a.mode()))), nil
 	},
-	"chdir": func(_ *worker, a *args) (string, error) { return "", unix.Chdir(a.word()) },
-	"mk":    (*worker).make,
-	"begin": (*worker).begin,
-	"end":   (*worker).end,
+	"chdir": func(_ *agent, a *args) (string, error) { return "", unix.Chdir(a.word()) },
+	"mk":    (*agent).make,
+	"begin": (*agent).begin,
+	"end":   (*agent).end,
 }
 
 var renameFlags = map[string]int{
@@ -91,7 +91,7 @@ var nodeKinds = map[string]int{
 
 // make prepares a case: "mk kind path mode owner group" makes an entry of any
 // kind. A file has a few bytes; a link points to nothing.
-func (w *worker) make(a *args) (string, error) {
+func (w *agent) make(a *args) (string, error) {
 	kind := a.word()
 	at, path := a.path()
 	mode, uid, gid := a.mode(), a.id(), a.id()

@@ -8,7 +8,7 @@ import (
 
 // openCalls open and close files, and act on what is open.
 var openCalls = map[string]call{
-	"open": func(_ *worker, a *args) (string, error) {
+	"open": func(_ *agent, a *args) (string, error) {
 		at, path := a.path()
 		flags := a.bits(openFlags)
 		var mode uint32
@@ -17,7 +17,7 @@ var openCalls = map[string]call{
 		}
 		return a.keep(unix.Openat(at, path, flags, mode))
 	},
-	"close": func(w *worker, a *args) (string, error) {
+	"close": func(w *agent, a *args) (string, error) {
 		slot := a.word()
 		fd, open := w.slots[slot]
 		if !open {
@@ -26,16 +26,16 @@ var openCalls = map[string]call{
 		delete(w.slots, slot)
 		return "", unix.Close(fd)
 	},
-	"dup": func(_ *worker, a *args) (string, error) { return a.keep(unix.Dup(a.fd())) },
-	"setfl": func(_ *worker, a *args) (string, error) {
+	"dup": func(_ *agent, a *args) (string, error) { return a.keep(unix.Dup(a.fd())) },
+	"setfl": func(_ *agent, a *args) (string, error) {
 		_, err := unix.FcntlInt(uintptr(a.fd()), unix.F_SETFL, a.bits(openFlags))
 		return "", err
 	},
-	"getfl": func(_ *worker, a *args) (string, error) {
+	"getfl": func(_ *agent, a *args) (string, error) {
 		flags, err := unix.FcntlInt(uintptr(a.fd()), unix.F_GETFL, 0)
 		return fmt.Sprintf("%#x", flags), err
 	},
-	"fsync":     func(_ *worker, a *args) (string, error) { return "", unix.Fsync(a.fd()) },
-	"fdatasync": func(_ *worker, a *args) (string, error) { return "", unix.Fdatasync(a.fd()) },
-	"syncfs":    func(_ *worker, a *args) (string, error) { return "", unix.Syncfs(a.fd()) },
+	"fsync":     func(_ *agent, a *args) (string, error) { return "", unix.Fsync(a.fd()) },
+	"fdatasync": func(_ *agent, a *args) (string, error) { return "", unix.Fdatasync(a.fd()) },
+	"syncfs":    func(_ *agent, a *args) (string, error) { return "", unix.Syncfs(a.fd()) },
 }

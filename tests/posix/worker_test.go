@@ -36,10 +36,10 @@ var users = map[string]user{
 	"bob":   {bob, []int{bob, shared, extra}},
 }
 
-// A worker makes system calls for one user, below one directory. It reads
+// An agent makes system calls for one user, below one directory. It reads
 // lines of a call and its arguments, and answers each with a quoted line: the
 // result, or the name of an errno.
-type worker struct {
+type agent struct {
 	base  string
 	slots map[string]int // open files by the script's names for them
 	last  map[uint64]stamps
@@ -47,7 +47,7 @@ type worker struct {
 }
 
 // A call makes one system call and tells what it gave.
-type call func(w *worker, a *args) (string, error)
+type call func(w *agent, a *args) (string, error)
 
 // calls is every call that scripts can make.
 var calls = joined(nameCalls, openCalls, dataCalls, attrCalls, xattrCalls, lockCalls, treeCalls)
@@ -74,7 +74,7 @@ func work(name string) int {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}
-	w := &worker{base: base, slots: map[string]int{}, last: map[uint64]stamps{}}
+	w := &agent{base: base, slots: map[string]int{}, last: map[uint64]stamps{}}
 	out := bufio.NewWriter(os.Stdout)
 	in := bufio.NewScanner(os.Stdin)
 	in.Buffer(nil, 1<<22)
@@ -99,7 +99,7 @@ func become(u user) error {
 }
 
 // do makes the call of one line: "name args…", or "slot=name args…".
-func (w *worker) do(line string) (result string) {
+func (w *agent) do(line string) (result string) {
 	defer func() {
 		if bad := recover(); bad != nil {
 			result = fmt.Sprintf("BAD SCRIPT: %v", bad)
@@ -139,13 +139,13 @@ func errnoName(err error) string {
 }
 
 // begin starts a case in a directory of its own.
-func (w *worker) begin(a *args) (string, error) {
+func (w *agent) begin(a *args) (string, error) {
 	unix.Umask(0o022)
 	return "", unix.Chdir(w.base + "/" + a.word())
 }
 
 // end closes what the case has left open.
-func (w *worker) end(*args) (string, error) {
+func (w *agent) end(*args) (string, error) {
 	for _, fd := range w.slots {
 		_ = unix.Close(fd)
 	}

@@ -16,12 +16,12 @@ import (
 var treeCalls = map[string]call{
 	// look tells of every name its attributes, and which times have changed
 	// since the last look.
-	"look": func(w *worker, _ *args) (string, error) { return w.tree(false) },
+	"look": func(w *agent, _ *args) (string, error) { return w.tree(false) },
 	// inspect tells the content and extended attributes, too.
-	"inspect": func(w *worker, _ *args) (string, error) { return w.tree(true) },
-	"wipe":    func(_ *worker, a *args) (string, error) { return "", os.RemoveAll(a.word()) },
+	"inspect": func(w *agent, _ *args) (string, error) { return w.tree(true) },
+	"wipe":    func(_ *agent, a *args) (string, error) { return "", os.RemoveAll(a.word()) },
 	// deep makes directories below each other and stays in the lowest.
-	"deep": func(_ *worker, a *args) (string, error) {
+	"deep": func(_ *agent, a *args) (string, error) {
 		name, n := a.word(), a.int()
 		for i := range n {
 			if err := unix.Mkdir(name, 0o777); err != nil {
@@ -40,13 +40,13 @@ type stamps struct{ a, m, c unix.StatxTimestamp }
 
 // A view is one look at a tree.
 type view struct {
-	w      *worker
+	w      *agent
 	lines  []string
 	deeply bool
 	seen   map[uint64]stamps
 }
 
-func (w *worker) tree(deeply bool) (string, error) {
+func (w *agent) tree(deeply bool) (string, error) {
 	v := &view{w: w, deeply: deeply, seen: map[uint64]stamps{}}
 	if err := v.add("."); err != nil {
 		return "", err
@@ -64,7 +64,7 @@ func (v *view) add(path string) error {
 	}
 	line := strconv.Quote(path) + " " + describe(&s) + v.times(&s)
 	if v.deeply {
-		line += content(path, &s) + xattrsOf(path)
+		line += contentOf(path, &s) + xattrsOf(path)
 	}
 	v.lines = append(v.lines, line)
 	if s.Mode&unix.S_IFMT != unix.S_IFDIR {
@@ -120,8 +120,8 @@ func list(path string) ([]string, error) {
 	return names, err
 }
 
-// content shows what a file or link holds.
-func content(path string, s *unix.Statx_t) string {
+// contentOf shows what a file or link holds.
+func contentOf(path string, s *unix.Statx_t) string {
 	switch s.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
 		target, err := os.Readlink(path)

@@ -12,47 +12,47 @@ import (
 // xattrCalls are those of xattr(7). A name is a path that is followed; those
 // with an l do not follow, those with an f take an open file.
 var xattrCalls = map[string]call{
-	"setxattr": func(_ *worker, a *args) (string, error) {
+	"setxattr": func(_ *agent, a *args) (string, error) {
 		path, name, value := a.word(), a.word(), a.word()
 		return "", unix.Setxattr(path, name, []byte(value), a.optionalBits(xattrFlags))
 	},
-	"lsetxattr": func(_ *worker, a *args) (string, error) {
+	"lsetxattr": func(_ *agent, a *args) (string, error) {
 		path, name, value := a.word(), a.word(), a.word()
 		return "", unix.Lsetxattr(path, name, []byte(value), a.optionalBits(xattrFlags))
 	},
-	"fsetxattr": func(_ *worker, a *args) (string, error) {
+	"fsetxattr": func(_ *agent, a *args) (string, error) {
 		fd, name, value := a.fd(), a.word(), a.word()
 		return "", unix.Fsetxattr(fd, name, []byte(value), a.optionalBits(xattrFlags))
 	},
-	"getxattr": func(_ *worker, a *args) (string, error) {
+	"getxattr": func(_ *agent, a *args) (string, error) {
 		path, name, buf := a.word(), a.word(), a.buffer()
 		n, err := unix.Getxattr(path, name, buf)
 		return value(buf, n), err
 	},
-	"lgetxattr": func(_ *worker, a *args) (string, error) {
+	"lgetxattr": func(_ *agent, a *args) (string, error) {
 		path, name, buf := a.word(), a.word(), a.buffer()
 		n, err := unix.Lgetxattr(path, name, buf)
 		return value(buf, n), err
 	},
-	"fgetxattr": func(_ *worker, a *args) (string, error) {
+	"fgetxattr": func(_ *agent, a *args) (string, error) {
 		fd, name, buf := a.fd(), a.word(), a.buffer()
 		n, err := unix.Fgetxattr(fd, name, buf)
 		return value(buf, n), err
 	},
-	"listxattr": func(_ *worker, a *args) (string, error) {
+	"listxattr": func(_ *agent, a *args) (string, error) {
 		path := a.word()
 		names, err := xattrNames(path)
 		return strings.Join(names, " "), err
 	},
-	"removexattr": func(_ *worker, a *args) (string, error) {
+	"removexattr": func(_ *agent, a *args) (string, error) {
 		path := a.word()
 		return "", unix.Removexattr(path, a.word())
 	},
-	"lremovexattr": func(_ *worker, a *args) (string, error) {
+	"lremovexattr": func(_ *agent, a *args) (string, error) {
 		path := a.word()
 		return "", unix.Lremovexattr(path, a.word())
 	},
-	"fremovexattr": func(_ *worker, a *args) (string, error) {
+	"fremovexattr": func(_ *agent, a *args) (string, error) {
 		fd := a.fd()
 		return "", unix.Fremovexattr(fd, a.word())
 	},
