@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -197,6 +198,9 @@ func (c *Cache) Readlink(ctx context.Context, ino Ino) (string, error) {
 	return rec.Target, nil
 }
 
+// errSame ends an edit that would change nothing.
+var errSame = errors.New("nothing changes")
+
 // XattrMode says whether an attribute must, may or must not exist before.
 type XattrMode int
 
@@ -290,6 +294,9 @@ func (c *Cache) SetXattr(ctx context.Context, ino Ino, name string, value []byte
 		if err := mode.Check(found); err != nil {
 			return err
 		}
+		if found && bytes.Equal(rec.Xattrs[name], value) {
+			return errSame
+		}
 		if rec.Xattrs == nil {
 			rec.Xattrs = map[string][]byte{}
 		}
@@ -323,6 +330,9 @@ func (c *Cache) editXattrs(ctx context.Context, ino Ino, name string, fn func(*j
 		if _, err = c.Attr(ctx, ino); err == nil {
 			err = c.editInode(ctx, ino, func(rec *journal.Inode, _ *file) error { return fn(rec) })
 		}
+	}
+	if errors.Is(err, errSame) {
+		return nil
 	}
 	if err != nil {
 		return &Error{"setxattr", name, err}

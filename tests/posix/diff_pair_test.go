@@ -128,33 +128,37 @@ func (p *pair) run(script []string) (*discrepancy, error) {
 			p.failed++
 		}
 		d := &discrepancy{step: i, line: line, ours: ours, theirs: theirs, log: append(log, line+"  → "+theirs)}
-		if ours != theirs {
-			if excepted(d, exceptions) {
-				return nil, nil
-			}
-			return d, nil
+		if ours == theirs {
+			d.result = ours
+			d.ours, d.theirs, err = p.look("look")
 		}
-		look := "look"
-		if i == len(script)-1 {
-			look = "inspect"
+		if err == nil && d.ours == d.theirs && i == len(script)-1 {
+			d.ours, d.theirs, err = p.look("inspect")
 		}
-		if ours, theirs, err = p.both("root", look); err != nil {
+		if err != nil {
 			return nil, err
 		}
-		if p.standing {
-			ours, theirs = dirLinks.ReplaceAllString(ours, "$1"), dirLinks.ReplaceAllString(theirs, "$1")
-		}
-		if ours != theirs {
-			d.result = d.ours
-			d.ours, d.theirs = parting(ours, theirs)
+		if d.ours != d.theirs {
 			if excepted(d, exceptions) {
-				return nil, nil
+				d = nil
 			}
 			return d, nil
 		}
 		log = d.log
 	}
 	return nil, nil
+}
+
+// look returns where the trees differ, as one of treeCalls shows them.
+func (p *pair) look(how string) (ours, theirs string, err error) {
+	if ours, theirs, err = p.both("root", how); err != nil {
+		return "", "", err
+	}
+	if p.standing {
+		ours, theirs = dirLinks.ReplaceAllString(ours, "$1"), dirLinks.ReplaceAllString(theirs, "$1")
+	}
+	ours, theirs = parting(ours, theirs)
+	return ours, theirs, nil
 }
 
 // both makes a call on both sides, one after the other.

@@ -44,9 +44,11 @@ var suites = map[string]suite{
 	"xattr":     xattrSuite,
 }
 
-// fresh are the options of a mount on which nothing is uploaded while the test
-// runs.
-var fresh = []string{"--allow-other", "-o", "dev,suid", "--write-back", "1h"}
+// anybody are the options of a mount for all users.
+var anybody = []string{"--allow-other", "-o", "dev,suid"}
+
+// fresh are those of one on which nothing is uploaded while the test runs.
+var fresh = append(slices.Clone(anybody), "--write-back", "1h")
 
 var (
 	seed = flag.Uint64("posix.seed", rand.Uint64(), "which cases and random scripts are run")

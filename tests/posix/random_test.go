@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	steps  = flag.Int("posix.steps", 1500, "calls of random scripts")
+	steps  = flag.Int("posix.steps", 1000, "calls of random scripts, for each setting")
 	length = flag.Int("posix.length", 40, "calls of one random script")
 )
 
@@ -158,10 +158,25 @@ func (s source) script(n int) []string {
 	return script
 }
 
+// settings are mounts on which the same scripts must do the same: one that
+// uploads nothing, one that uploads under the hands of the scripts, and one
+// that also believes nothing that it has known.
+var settings = map[string][]string{
+	"fresh":  fresh,
+	"busy":   append(slices.Clone(anybody), "--write-back", "5ms"),
+	"strict": append(slices.Clone(anybody), "--write-back", "5ms", "--attr-ttl", "0", "--list-ttl", "0", "--negative-ttl", "0"),
+}
+
 // TestRandom makes random calls on both sides.
 func TestRandom(t *testing.T) {
+	for name, options := range settings {
+		t.Run(name, func(t *testing.T) { randomCalls(t, options) })
+	}
+}
+
+func randomCalls(t *testing.T, options []string) {
 	t.Logf("-posix.seed %d -posix.steps %d", *seed, *steps)
-	p := newPair(t, fresh)
+	p := newPair(t, options)
 	defer func() { t.Logf("%d calls, of which %d failed on both sides; %d scripts", p.calls, p.failed, p.cases) }()
 	s := source{rand.New(rand.NewPCG(*seed, 1))}
 	for p.calls < *steps {
