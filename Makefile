@@ -15,8 +15,8 @@ BIN     := bin/moorfs
 LINKS   := mount.moorfs mount.fuse.moorfs umount.moorfs umount.fuse.moorfs
 
 # Tools that the tests run, and the packages that have them.
-TOOLS    := fusermount3 getfattr setfacl mount setpriv unshare
-PACKAGES := fuse3 attr acl mount util-linux
+TOOLS    := fusermount3 getfattr setfacl mount setpriv unshare git rsync sqlite3 zip unzip vim.tiny python3
+PACKAGES := fuse3 attr acl mount util-linux git rsync sqlite3 zip unzip vim-tiny python3
 
 # Packages that send megabytes through real servers, where the race detector
 # would only cost time; all others run under it.
