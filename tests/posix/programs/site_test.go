@@ -19,6 +19,10 @@ const (
 	flushLimit   = 2 * time.Minute
 )
 
+// tell makes a script say which command failed.
+const tell = `trap 'echo "failed: $BASH_COMMAND" >&2' ERR
+`
+
 // scale multiplies the sizes of trees and files.
 var scale = flag.Int("programs.scale", 1, "how many times as large trees and files are")
 
@@ -41,10 +45,11 @@ func prompt() []string { return []string{"--write-back", "100ms"} }
 // patient are the options of a mount that uploads when it is told to.
 func patient() []string { return []string{"--write-back", "10m"} }
 
-// newSite mounts a new bucket for a test.
+// newSite mounts a new bucket for a test. It is on MinIO: versitygw keeps
+// directories whose last objects are deleted at the same time, and lists them.
 func newSite(t *testing.T, options []string) *site {
 	t.Helper()
-	s := &site{t: t, s3: harness.Versity(t), local: filepath.Join(harness.Dir(t), "local")}
+	s := &site{t: t, s3: harness.MinIO(t), local: filepath.Join(harness.Dir(t), "local")}
 	if err := os.Mkdir(s.local, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +86,7 @@ func (s *site) try(m *harness.Mount, dir, script string) (string, error) {
 		return "", err
 	}
 	var out bytes.Buffer
-	cmd := exec.Command("bash", "-eu", "-o", "pipefail", "-c", script)
+	cmd := exec.Command("bash", "-Eeu", "-o", "pipefail", "-c", tell+script)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
 	// The system's own programs come first: what a version manager puts before
 	// them starts slowly.
