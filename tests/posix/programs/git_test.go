@@ -10,12 +10,12 @@ export GIT_CONFIG_KEY_0=gc.auto GIT_CONFIG_VALUE_0=0 GIT_CONFIG_KEY_1=advice.det
 export GIT_CONFIG_KEY_2=safe.directory GIT_CONFIG_VALUE_2='*'
 `
 
-// history makes a repository at $1 whose branch main has 50 commits to some
-// hundred files in directories: more than 1,300 objects.
+// history makes a repository at $1 whose branch main has 100 commits to files in
+// directories: 2,300 objects.
 const history = gitSetup + `
 history() {
 	git init -q -b main "$1"
-	awk -v commits=$((50 * SCALE)) 'BEGIN {
+	awk -v commits=$((100 * SCALE)) 'BEGIN {
 		for (c = 1; c <= commits; c++) {
 			text = sprintf("commit %d", c)
 			printf "commit refs/heads/main\ncommitter C <c@host.example> %d +0000\ndata %d\n%s\n", 1600000000 + c, length(text), text
@@ -35,9 +35,9 @@ history() {
 func TestGit(t *testing.T) {
 	s := newSite(t, prompt())
 	s.run(s.local, history+`
-history source; git clone -q source "$M/clone"; cd "$M/clone"
-mv .git/objects/pack/*.pack "$L/all.pack"; rm -f .git/objects/pack/*; git unpack-objects -q <"$L/all.pack"
-test $(git count-objects | cut -d' ' -f1) -gt 1000; git fsck --strict --full
+history source; git -C source branch early main~$((30 * SCALE)); git clone -q --no-local -b early --single-branch source "$M/clone"; cd "$M/clone"
+git -c fetch.unpackLimit=1000000 fetch -q origin main:main; git checkout -q main
+test $(git count-objects | cut -d' ' -f1) -gt $((500 * SCALE)); git fsck --strict --full
 git checkout -q -b topic HEAD~5
 for i in $(seq 10); do echo "topic $i" >>topic.txt; git add topic.txt; git commit -q -m "topic $i"; done
 git rebase -q main; test "$(git log --oneline main..topic | wc -l)" = 10; git rebase -q -i --exec 'test -f topic.txt' main

@@ -45,10 +45,11 @@ func prompt() []string { return []string{"--write-back", "100ms"} }
 // patient are the options of a mount that uploads when it is told to.
 func patient() []string { return []string{"--write-back", "10m"} }
 
-// newSite mounts a new bucket for a test. It is on MinIO: versitygw keeps
+// newSite mounts a new bucket for a test, which runs beside others. It is on MinIO: versitygw keeps
 // directories whose last objects are deleted at the same time, and lists them.
 func newSite(t *testing.T, options []string) *site {
 	t.Helper()
+	t.Parallel()
 	s := &site{t: t, s3: harness.MinIO(t), local: filepath.Join(harness.Dir(t), "local")}
 	if err := os.Mkdir(s.local, 0o755); err != nil {
 		t.Fatal(err)
