@@ -138,7 +138,9 @@ func (ch *change) separate(ls *listing, name, rest string, kind Kind) (use, gone
 		return name, name, ch.orphan(d.Ino, rec, remoteChanged)
 	}
 	rec.Name = escaped
-	ls.seen[maphash.String(ls.seed, escaped)] = struct{}{}
+	if _, listed := ls.seen[maphash.String(ls.seed, name)]; listed { // x comes before x/
+		ls.seen[maphash.String(ls.seed, escaped)] = struct{}{}
+	}
 	err = errors.Join(ch.DeleteDirent(ls.dir, name), ch.PutDirent(ls.dir, escaped, d), ch.PutInode(d.Ino, rec))
 	return name, name, err
 }
@@ -175,8 +177,11 @@ func (ch *change) unescape(parent Ino, name string) error {
 // mergeMarker learns of the directory's own object.
 func (ch *change) mergeMarker(ls *listing, dir *journal.Inode, e s3backend.Entry) error {
 	local, err := ch.local(ls.prefix, ls.dir, &journal.Inode{Kind: File, State: dir.State}, ls.begun)
-	if err != nil || local || dir.Base.ETag == e.ETag {
+	if err != nil || local {
 		return err
+	}
+	if dir.Base.ETag == e.ETag { // as nearly always: markers are empty
+		return ch.mergeSame(ls.dir, dir, e)
 	}
 	dir.Base, dir.AttrsKnown = baseOfEntry(e), false
 	return ch.PutInode(ls.dir, dir)
