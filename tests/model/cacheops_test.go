@@ -82,7 +82,7 @@ func (c *cacheSide) onName(ctx context.Context, o op) answer {
 	if err != nil {
 		return answer{err: nameOf(err)}
 	}
-	n := cache.New{Mode: parseMode(o.flag), Uid: mine.uid, Gid: mine.gid}
+	n := cache.New{Mode: parseMode(o.flag), Uid: c.owner.uid, Gid: c.owner.gid}
 	switch o.verb {
 	case "create":
 		_, c.open[o.h], err = c.Create(ctx, dir, name, n)
@@ -128,7 +128,7 @@ func (c *cacheSide) saveNew(ctx context.Context, o op, number int) answer {
 	if err != nil {
 		return answer{err: nameOf(err)}
 	}
-	_, h, err := c.Create(ctx, dir, name, cache.New{Mode: 0o644, Uid: mine.uid, Gid: mine.gid})
+	_, h, err := c.Create(ctx, dir, name, cache.New{Mode: 0o644, Uid: c.owner.uid, Gid: c.owner.gid})
 	if err != nil {
 		return answer{err: nameOf(err)}
 	}

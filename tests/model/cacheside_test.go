@@ -23,6 +23,7 @@ type cacheSide struct {
 	cfg    cache.Config
 	dir    string // where the cache directories of its lives lie
 	lives  int
+	owner  attr // of what it makes
 	faults *remotetest.Faults
 	gate   *gate
 	open   [handles]*cache.Handle
@@ -42,7 +43,7 @@ func (noKernel) EntryGone(cache.Ino, string) {}
 func (noKernel) ContentChanged(cache.Ino)    {}
 
 func newCacheSide(s settings, mem *remotetest.Memory, name party, dir string) (*cacheSide, error) {
-	side := &cacheSide{dir: filepath.Join(dir, string(name)), faults: remotetest.NewFaults(mem)}
+	side := &cacheSide{dir: filepath.Join(dir, string(name)), owner: s.owner(), faults: remotetest.NewFaults(mem)}
 	side.cfg = cache.Config{Endpoint: "memory", Bucket: "bucket", Prefix: prefix, Host: string(name), Log: slog.New(slog.DiscardHandler),
 		Size: 1 << 30, WriteBack: slow, WriteBackMax: slow, OpenRest: slow, Durability: cache.DurableLocal,
 		AttrTTL: s.ttl, ListTTL: s.ttl, NegativeTTL: s.ttl, Attrs: cache.AttrsExact,

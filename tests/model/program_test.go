@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,16 @@ type settings struct {
 	versioned bool          // the bucket keeps old versions
 	sealed    bool          // every write has an ETag of its own
 	ttl       time.Duration // of listings and attributes; 0: always ask (one machine only)
+
+	mounts bool // real ones; not a part of a program
+}
+
+// owner is who makes files on the machines.
+func (s settings) owner() attr {
+	if s.mounts {
+		return attr{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
+	}
+	return attr{uid: 7, gid: 8}
 }
 
 // isolation is the lifetime of what machines know when two take part: until

@@ -21,7 +21,7 @@ func (w *world) settle() error {
 	if err := w.flushAll(); err != nil {
 		return err
 	}
-	time.Sleep(w.settings.ttl + time.Second)
+	time.Sleep(w.rest)
 	w.settled = time.Now()
 	seen := map[party]*tree{}
 	for _, who := range slices.Sorted(maps.Keys(w.sides)) {
@@ -118,7 +118,7 @@ func (w *world) changedByOthers(who party, path string) bool {
 // look returns all that a machine shows. A directory is listed before its
 // attributes are asked for: its listing is what brings those of others.
 func (w *world) look(who party) (*tree, error) {
-	t := newTree(mine)
+	t := newTree(attr{})
 	return t, w.lookAt(who, t, "")
 }
 
@@ -197,7 +197,7 @@ func (w *world) judgeFights(due, seen *tree) error {
 	for _, path := range slices.Sorted(maps.Keys(w.fought)) {
 		found := map[string][]byte{}
 		seen.walk(func(p string, n *node) {
-			if (p == path || isConflictCopy(path, p)) && n.kind == fileKind {
+			if (p == path || isConflictCopy(path, p) && w.base.at(p) == nil) && n.kind == fileKind {
 				found[p] = n.data
 				due.insert(p, n.clone(nil))
 			}

@@ -34,12 +34,8 @@ type store interface {
 	uploads() ([]string, error) // unfinished
 }
 
-// Who makes files: programs on the machines, and other clients of the bucket,
-// whose objects carry no attributes.
-var (
-	mine   = attr{uid: 7, gid: 8, mode: 0o644}
-	others = attr{uid: 1, gid: 2, mode: 0o640, kind: fileKind}
-)
+// others is what objects of other clients show: they carry no attributes.
+var others = attr{uid: 1, gid: 2, mode: 0o640, kind: fileKind}
 
 // othersDir is the mode of directories without a marker.
 const othersDir = 0o750
@@ -47,6 +43,7 @@ const othersDir = 0o750
 // A world is a bucket, the machines that use it, and what each party must see.
 type world struct {
 	settings settings
+	rest     time.Duration // after which what machines know is asked for anew
 	bucket   store
 	sides    map[party]side
 
@@ -61,13 +58,17 @@ type world struct {
 	log     []string // what was done and answered
 }
 
+// offlineRest is how long a machine may go on without asking a bucket that it
+// could not reach.
+const offlineRest = 6 * time.Second
+
 func newWorld(s settings, bucket store, sides map[party]side) *world {
-	w := &world{settings: s, bucket: bucket, sides: sides, views: map[party]*tree{}, open: map[party]*[handles]*opened{},
+	w := &world{settings: s, rest: s.ttl + offlineRest, bucket: bucket, sides: sides, views: map[party]*tree{}, open: map[party]*[handles]*opened{},
 		offline: map[party]bool{}}
 	for who := range sides {
 		w.open[who] = new([handles]*opened)
 	}
-	root := newTree(mine)
+	root := newTree(s.owner())
 	root.root.uid, root.root.gid, root.root.mode = others.uid, others.gid, othersDir
 	w.base = root
 	return w
@@ -215,7 +216,7 @@ func (w *world) fileStep(o op) error {
 	switch {
 	case got.err == unreachable && w.offline[o.who]:
 		return nil
-	case plan.err == "" && from != nil && mayNotMove(o, from, got.err):
+	case from != nil && mayNotMove(o, from, got.err):
 		return nil
 	}
 	if err := compare(plan.answer, got); err != nil {
