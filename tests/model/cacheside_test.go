@@ -182,7 +182,7 @@ var errorNames = []struct {
 	name string
 }{
 	{cache.ErrNotExist, "ENOENT"}, {cache.ErrExist, "EEXIST"}, {cache.ErrNotDir, "ENOTDIR"}, {cache.ErrIsDir, "EISDIR"},
-	{cache.ErrNotEmpty, "ENOTEMPTY"}, {cache.ErrCrossDevice, "EXDEV"}, {cache.ErrStale, "ESTALE"}, {cache.ErrNoSpace, "ENOSPC"},
+	{cache.ErrNotEmpty, "ENOTEMPTY"}, {cache.ErrStale, "ESTALE"}, {cache.ErrNoSpace, "ENOSPC"},
 	{cache.ErrNameTooLong, "ENAMETOOLONG"}, {cache.ErrInvalid, "EINVAL"}, {cache.ErrNoAttr, "ENODATA"}, {cache.ErrPermission, "EPERM"},
 	{context.DeadlineExceeded, unreachable},
 }

@@ -48,13 +48,6 @@ var exceptions = []exception{
 		}},
 }
 
-// pending are differences that are yet to be made to go away. It must become
-// empty.
-var pending = []exception{
-	{[]string{"rename"}, "directories that are in the bucket move, and are exchanged", func(d *discrepancy) bool { return d.ours == "EXDEV" }},
-	{[]string{"rename"}, "an exchange changes both directories' times", func(d *discrepancy) bool { return d.says("RENAME_EXCHANGE") && onlyTimes(d) }},
-}
-
 // maxKey is S3's limit.
 const maxKey = 1024
 
