@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/moorfs/moorfs => ../
 
 require (
+	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/moorfs/moorfs v0.0.0-00010101000000-000000000000
 	github.com/rogpeppe/go-internal v1.16.0
 	golang.org/x/sys v0.49.0

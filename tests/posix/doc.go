@@ -1,8 +1,9 @@
-// Package posix compares a moorfs mount with a local ext4 directory: the same
-// system calls are made on both, and results, errnos and the trees that come
-// of them must be the same.
+// Package posix holds a mount to what local filesystems do.
 //
-// # Scripts
+// # Comparison with ext4
+//
+// The same system calls are made on a mount and in a local ext4 directory:
+// results, errnos and the trees that come of them must be the same.
 //
 // A case is a script, a call on each line, made by a user:
 //
@@ -39,4 +40,28 @@
 // is cut down to the lines that matter. To see it again, or to go on longer:
 //
 //	go test ./posix -run Random -posix.seed 42 -posix.steps 100000
+//
+// # Data exerciser
+//
+// TestExercise runs random programs of steps (step.go has them all) on files of
+// a mount: reads, writes, truncations, holes, maps, copies, through several
+// handles at once, and between them what happens to a mount: flush, eviction,
+// unmount, kill -9, an empty cache, other clients of the bucket. A shadow in
+// memory says what each step must show; see exercise_shadow_test.go. The calls
+// are made by a process of their own (the hands), so that neither a fault in a
+// map nor a hang stops the test.
+//
+//	go test ./posix -run Exercise -exercise.steps 100000
+//	go test ./posix -run Exercise -exercise.seed 7 -exercise.steps 2000
+//	go test ./posix -run Exercise -exercise.program failing.txt
+//
+// A program that fails is made smaller while it still fails, and printed.
+//
+// # go-fuse's posixtest
+//
+// TestGoFuse runs the cases that go-fuse has for all filesystems.
+//
+// # Processes
+//
+// TestProcs has several processes use one file: locks, shared maps, appends.
 package posix
