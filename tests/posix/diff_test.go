@@ -47,8 +47,8 @@ var suites = map[string]suite{
 // anybody are the options of a mount for all users.
 var anybody = []string{"--allow-other", "-o", "dev,suid"}
 
-// fresh are those of one on which nothing is uploaded while the test runs.
-var fresh = append(slices.Clone(anybody), "--write-back", "1h")
+// unsent are those of one on which nothing is uploaded while the test runs.
+var unsent = append(slices.Clone(anybody), "--write-back", "1h")
 
 var (
 	seed = flag.Uint64("posix.seed", rand.Uint64(), "which cases and random scripts are run")
@@ -58,7 +58,7 @@ var (
 // TestDifference makes the same calls on a mount and on ext4.
 func TestDifference(t *testing.T) {
 	t.Logf("-posix.seed %d", *seed)
-	p := newPair(t, fresh)
+	p := newPair(t, unsent)
 	for _, name := range slices.Sorted(maps.Keys(suites)) {
 		t.Run(name, func(t *testing.T) { p.compareAll(t, suites[name], newRandom()) })
 	}

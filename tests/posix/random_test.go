@@ -158,18 +158,18 @@ func (s source) script(n int) []string {
 	return script
 }
 
-// settings are mounts on which the same scripts must do the same: one that
+// mountOptions are mounts on which the same scripts must do the same: one that
 // uploads nothing, one that uploads under the hands of the scripts, and one
 // that also believes nothing that it has known.
-var settings = map[string][]string{
-	"fresh":  fresh,
+var mountOptions = map[string][]string{
+	"unsent": unsent,
 	"busy":   append(slices.Clone(anybody), "--write-back", "5ms"),
 	"strict": append(slices.Clone(anybody), "--write-back", "5ms", "--attr-ttl", "0", "--list-ttl", "0", "--negative-ttl", "0"),
 }
 
 // TestRandom makes random calls on both sides.
 func TestRandom(t *testing.T) {
-	for name, options := range settings {
+	for name, options := range mountOptions {
 		t.Run(name, func(t *testing.T) { randomCalls(t, options) })
 	}
 }

@@ -62,7 +62,7 @@ var readOnlySuite = suite{`
 func TestReadOnly(t *testing.T) {
 	needRoot(t)
 	s3 := harness.Versity(t)
-	spec := harness.Spec{Source: "s3://" + s3.Bucket, Env: s3.Env(), Options: slices.Concat([]string{"--endpoint-url", s3.Endpoint}, fresh)}
+	spec := harness.Spec{Source: "s3://" + s3.Bucket, Env: s3.Env(), Options: slices.Concat([]string{"--endpoint-url", s3.Endpoint}, unsent)}
 	first := harness.Start(t, spec)
 	plain := ext4Dir(t)
 	random := newRandom()
