@@ -152,7 +152,8 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 	if rec.Kind == Dir && rec.Base.Size > 0 && rec.At == "" {
 		rec.At = t.key // somebody's marker with a body, which stays
 	}
-	if rec.Changed&journal.ChangedData == 0 && rec.At != "" && rec.Base.ETag != "" {
+	empty := rec.Kind == Dir && rec.Base.Size == 0 // written anew: not every server copies a marker
+	if rec.Changed&journal.ChangedData == 0 && rec.At != "" && rec.Base.ETag != "" && !empty {
 		j.kind = jobCopy
 	}
 	if err := ch.resume(j, r); err != nil {

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 )
 
 // A node is what the model knows of one name.
@@ -88,8 +89,12 @@ func (t *tree) write(s step) {
 func (t *tree) applyToName(s step) {
 	switch s.Do {
 	case rename:
-		t.nodes[s.To] = t.nodes[s.Name]
-		delete(t.nodes, s.Name)
+		for name, n := range maps.Clone(t.nodes) {
+			if rest, below := strings.CutPrefix(name, s.Name); below && (rest == "" || rest[0] == '/') {
+				delete(t.nodes, name)
+				t.nodes[s.To+rest] = n
+			}
+		}
 	case truncate:
 		n := *t.nodes[s.Name]
 		grown := make([]byte, s.Size)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,21 +15,21 @@ import (
 	"github.com/moorfs/moorfs/tests/harness"
 )
 
-// readTree reads what is in dir.
+// readTree reads what is below dir.
 func readTree(dir string) (*tree, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
 	t := newTree()
-	for _, e := range entries {
-		n, err := readNode(filepath.Join(dir, e.Name()))
-		if err != nil {
-			return nil, err
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
 		}
-		t.nodes[e.Name()] = n
-	}
-	return t, nil
+		n, err := readNode(path)
+		if err != nil {
+			return err
+		}
+		t.nodes[strings.TrimPrefix(path, dir+"/")] = n
+		return nil
+	})
+	return t, err
 }
 
 func readNode(path string) (*node, error) {

@@ -20,6 +20,7 @@ const (
 	scratchClass = "scratch-"
 	dirClass     = "dir-"
 	linkClass    = "link-"
+	treeClass    = "tree-" // directories with files, renamed as a whole
 
 	namesPerClass = 8
 	bigFile       = 11 << 20 // three parts of 5 MiB
@@ -89,17 +90,17 @@ func newWriter(dir string, log *os.File, seed uint64, i int) *writer {
 }
 
 func (w *writer) run(stop <-chan struct{}) error {
-	entries, err := os.ReadDir(w.dir)
+	there, err := readTree(w.dir)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil {
-			return err
+	for name, n := range there.nodes {
+		if dir, base := filepath.Split(name); dir == "" {
+			w.sizes[name] = int64(len(n.live))
+		} else {
+			name = base
 		}
-		w.sizes[e.Name()] = info.Size()
-		if n, err := strconv.Atoi(strings.TrimPrefix(e.Name(), scratchClass)); err == nil {
+		if n, err := strconv.Atoi(strings.TrimPrefix(name, scratchClass)); err == nil {
 			w.tmp = max(w.tmp, n+1)
 		}
 	}
@@ -139,13 +140,47 @@ func (w *writer) work() error {
 		return w.remove()
 	case n < 88:
 		return w.move()
-	case n < 92 && there:
+	case n < 91 && there:
 		return w.do(step{Do: chmod, Name: place, Mode: []uint32{0o600, 0o640, 0o755}[w.random.IntN(3)]})
-	case n < 96:
+	case n < 94:
 		return w.toggle(w.pick(dirClass), mkdir, rmdir)
-	default:
+	case n < 96:
 		return w.toggle(w.pick(linkClass), symlink, unlink)
+	default:
+		return w.tree(w.pick(treeClass), w.pick(treeClass))
 	}
+}
+
+// tree makes a directory with files, renames it, or adds a file to it.
+func (w *writer) tree(from, to string) error {
+	_, there := w.sizes[from]
+	_, taken := w.sizes[to]
+	if there && !taken {
+		delete(w.sizes, from)
+		w.sizes[to] = 0
+		return w.do(step{Do: rename, Name: from, To: to})
+	}
+	if !there {
+		if err := w.do(step{Do: mkdir, Name: from}); err != nil {
+			return err
+		}
+		w.sizes[from] = 0
+	}
+	for range 1 + w.random.IntN(3) {
+		name := fmt.Sprintf("%s/%s%d", from, scratchClass, w.tmp)
+		w.tmp++
+		size := headerSize + w.random.Int64N(8<<10)
+		if err := w.do(step{Do: create, Name: name}); err != nil {
+			return err
+		}
+		if err := w.do(step{Do: write, Size: size, Len: size, Seed: w.random.Uint64()}); err != nil {
+			return err
+		}
+		if err := w.finish(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *writer) pick(class string) string {
