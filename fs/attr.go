@@ -20,6 +20,8 @@ const (
 
 // Getattr answers stat(2).
 func (n *node) Getattr(ctx context.Context, _ gofuse.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	a, err := n.attr(ctx)
 	if err != nil {
 		return n.errno("stat", err)
@@ -31,6 +33,8 @@ func (n *node) Getattr(ctx context.Context, _ gofuse.FileHandle, out *fuse.AttrO
 
 // Statx answers statx(2); beyond stat(2) it knows when the file was made.
 func (n *node) Statx(ctx context.Context, _ gofuse.FileHandle, _, _ uint32, out *fuse.StatxOut) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	a, err := n.attr(ctx)
 	if err != nil {
 		return n.errno("stat", err)
@@ -57,6 +61,8 @@ func statxTime(t time.Time) fuse.SxTime {
 
 // Setattr answers chmod, chown, truncate and utimens.
 func (n *node) Setattr(ctx context.Context, _ gofuse.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	ch, errno := changeOf(in)
 	if errno != 0 {
 		return errno

@@ -18,5 +18,7 @@ func (n *node) OpendirHandle(context.Context, uint32) (gofuse.FileHandle, uint32
 
 // Fsyncdir answers fsync(2) of a directory.
 func (d *dir) Fsyncdir(ctx context.Context, _ uint32) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	return d.n.errno("fsync", d.n.sys.c.SyncDir(ctx, d.n.ino))
 }

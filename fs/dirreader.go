@@ -81,7 +81,8 @@ func (r *dirReader) read(cancel <-chan struct{}, in *fuse.ReadIn, add func(dirEn
 	if !found {
 		return fuse.EBADF
 	}
-	ctx := &fuse.Context{Caller: in.Caller, Cancel: cancel}
+	ctx, over := patient(&fuse.Context{Caller: in.Caller, Cancel: cancel})
+	defer over()
 	return fuse.Status(r.sys.errno("readdir", v.(*openDir).answer(ctx, in.Offset, add)))
 }
 

@@ -43,6 +43,8 @@ type file struct {
 // Open opens a regular file. Where O_APPEND writes go is the kernel's to say,
 // which knows the file's size and whether fcntl(2) has changed the flag since.
 func (n *node) Open(ctx context.Context, flags uint32) (gofuse.FileHandle, uint32, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	h, err := n.sys.c.Open(ctx, n.ino, cache.OpenMode{
 		Write:    flags&syscall.O_ACCMODE != syscall.O_RDONLY || flags&syscall.O_TRUNC != 0,
 		Truncate: flags&syscall.O_TRUNC != 0,
@@ -70,6 +72,8 @@ func openFlags(h *cache.Handle, flags uint32) uint32 {
 
 // Read fills dest, which belongs to the request.
 func (f *file) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	n, err := f.h.ReadAt(ctx, dest, off)
 	if err != nil {
 		return nil, f.sys.errno("read", err)
@@ -79,6 +83,8 @@ func (f *file) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResul
 
 // Write writes data, or what of it could be written before an error.
 func (f *file) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	n, err := f.h.WriteAt(ctx, data, off)
 	if err != nil && n == 0 {
 		return 0, f.sys.errno("write", err)
@@ -88,11 +94,15 @@ func (f *file) Write(ctx context.Context, data []byte, off int64) (uint32, sysca
 
 // Flush answers close(2): once for each descriptor.
 func (f *file) Flush(ctx context.Context) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	return f.sys.errno("close", f.h.Flush(ctx))
 }
 
 // Fsync answers fsync(2) and fdatasync(2).
 func (f *file) Fsync(ctx context.Context, _ uint32) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	return f.sys.errno("fsync", f.h.Sync(ctx))
 }
 
@@ -104,6 +114,8 @@ func (f *file) Release(context.Context) syscall.Errno {
 
 // Allocate answers fallocate(2).
 func (f *file) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	m, ok := allocateModes[mode]
 	if !ok {
 		return syscall.EOPNOTSUPP
@@ -119,6 +131,8 @@ func (f *file) Allocate(ctx context.Context, off, size uint64, mode uint32) sysc
 
 // Lseek answers SEEK_DATA and SEEK_HOLE.
 func (f *file) Lseek(ctx context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	if off > math.MaxInt64 {
 		return 0, syscall.ENXIO
 	}
@@ -153,6 +167,8 @@ type span struct{ from, to, n int64 }
 // CopyFileRange copies inside the daemon, which halves the ways through the
 // kernel. It may copy less than asked; 0 at the end of the source.
 func (n *node) CopyFileRange(ctx context.Context, fhIn gofuse.FileHandle, offIn uint64, _ *gofuse.Inode, fhOut gofuse.FileHandle, offOut, length, flags uint64) (uint32, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	from, ok := fhIn.(*file)
 	to, ok2 := fhOut.(*file)
 	if !ok || !ok2 || flags != 0 {

@@ -19,6 +19,8 @@ const (
 
 // Create makes a file and opens it.
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*gofuse.Inode, gofuse.FileHandle, uint32, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	spec, err := n.spec(ctx, cache.File, mode)
 	if err != nil {
 		return nil, nil, 0, n.errno("create", err)
@@ -37,6 +39,8 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 
 // Tmpfile makes a file without a name and opens it.
 func (n *node) Tmpfile(ctx context.Context, flags, mode uint32, out *fuse.EntryOut) (*gofuse.Inode, gofuse.FileHandle, uint32, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	spec, err := n.spec(ctx, cache.File, mode)
 	if err != nil {
 		return nil, nil, 0, n.errno("create", err)
@@ -50,6 +54,8 @@ func (n *node) Tmpfile(ctx context.Context, flags, mode uint32, out *fuse.EntryO
 
 // Mkdir makes a directory.
 func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*gofuse.Inode, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	spec, err := n.spec(ctx, cache.Dir, mode)
 	if err != nil {
 		return nil, n.errno("mkdir", err)
@@ -59,6 +65,8 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 
 // Mknod makes a file, fifo, socket or device.
 func (n *node) Mknod(ctx context.Context, name string, mode, dev uint32, out *fuse.EntryOut) (*gofuse.Inode, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	kind, ok := kindOf(mode)
 	if !ok || kind == cache.Dir || kind == cache.Symlink {
 		return nil, syscall.EINVAL
@@ -75,6 +83,8 @@ func (n *node) Mknod(ctx context.Context, name string, mode, dev uint32, out *fu
 
 // Symlink makes a symbolic link.
 func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*gofuse.Inode, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	spec, err := n.spec(ctx, cache.Symlink, 0o777)
 	if err != nil {
 		return nil, n.errno("symlink", err)
@@ -86,6 +96,8 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 // Link gives a file of Tmpfile its name. All others are refused: an object has
 // one name.
 func (n *node) Link(ctx context.Context, target gofuse.InodeEmbedder, name string, out *fuse.EntryOut) (*gofuse.Inode, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	from, ok := target.(*node)
 	if !ok {
 		return nil, syscall.EXDEV
@@ -128,16 +140,22 @@ func (n *node) spec(ctx context.Context, kind cache.Kind, mode uint32) (cache.Ne
 
 // Unlink removes the name of anything but a directory.
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	return n.errno("unlink", n.unname(ctx, name, func() error { return n.sys.c.Unlink(ctx, n.ino, name) }))
 }
 
 // Rmdir removes an empty directory.
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	return n.errno("rmdir", n.unname(ctx, name, func() error { return n.sys.c.Rmdir(ctx, n.ino, name) }))
 }
 
 // Rename moves a name, as renameat2(2) with flags.
 func (n *node) Rename(ctx context.Context, name string, newParent gofuse.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	to, ok := newParent.(*node)
 	if !ok {
 		return syscall.EXDEV
@@ -163,6 +181,8 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofuse.InodeEm
 
 // Readlink returns a symbolic link's target.
 func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	target, err := n.sys.c.Readlink(ctx, n.ino)
 	if err == nil && !n.sys.noAtime {
 		err = n.sys.c.Accessed(n.ino)

@@ -72,6 +72,8 @@ func kindOf(mode uint32) (cache.Kind, bool) {
 
 // Lookup answers with the inode that name means now.
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofuse.Inode, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	a, err := n.sys.c.Lookup(ctx, n.ino, name)
 	if err != nil {
 		return nil, n.errno("lookup", err)

@@ -34,6 +34,8 @@ func checkXattr(name string) syscall.Errno {
 // Getxattr copies an attribute's value into dest and returns its length;
 // ERANGE, with the length, if it does not fit.
 func (n *node) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	if errno := checkXattr(name); errno != 0 {
 		return 0, errno
 	}
@@ -55,6 +57,8 @@ var computed = [...]string{cache.XattrState, cache.XattrETag, cache.XattrVersion
 
 // Listxattr copies the names, each ended by a zero byte, into dest.
 func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
+	ctx, over := patient(ctx)
+	defer over()
 	names, err := n.xattrs(ctx)
 	if err != nil {
 		return 0, n.errno("listxattr", err)
@@ -84,6 +88,8 @@ func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errn
 
 // Setxattr keeps an attribute. value is copied.
 func (n *node) Setxattr(ctx context.Context, name string, value []byte, flags uint32) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	if errno := checkXattr(name); errno != 0 {
 		return errno
 	}
@@ -109,6 +115,8 @@ func (n *node) Setxattr(ctx context.Context, name string, value []byte, flags ui
 
 // Removexattr removes an attribute.
 func (n *node) Removexattr(ctx context.Context, name string) syscall.Errno {
+	ctx, over := patient(ctx)
+	defer over()
 	if errno := checkXattr(name); errno != 0 {
 		return errno
 	}
