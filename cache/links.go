@@ -44,17 +44,12 @@ func (s *subdirs) set(dir Ino, n int) {
 	s.counts[dir] = n
 }
 
-// apply changes the counts that are kept by what a transaction has done.
-func (s *subdirs) apply(deltas map[Ino]int, gone []Ino) {
+// adjust changes a count that is kept.
+func (s *subdirs) adjust(dir Ino, delta int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for dir, delta := range deltas {
-		if _, kept := s.counts[dir]; kept {
-			s.counts[dir] += delta
-		}
-	}
-	for _, ino := range gone {
-		delete(s.counts, ino)
+	if _, kept := s.counts[dir]; kept {
+		s.counts[dir] += delta
 	}
 }
 
@@ -121,8 +116,5 @@ func (ch *change) uncount(parent Ino, name string) error {
 }
 
 func (ch *change) count(dir Ino, delta int) {
-	if ch.subdirs == nil {
-		ch.subdirs = map[Ino]int{}
-	}
-	ch.subdirs[dir] += delta
+	ch.committed(func() { ch.c.subdirs.adjust(dir, delta) })
 }

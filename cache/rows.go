@@ -31,8 +31,6 @@ type change struct {
 	after  []func() // see committed
 	clean  []Ino    // sidecars to remove
 	reap   []Ino    // vanished directories with names below them
-
-	subdirs map[Ino]int // directories that got or lost subdirectories, and how many
 }
 
 type poke struct {
@@ -64,7 +62,6 @@ func (c *Cache) commit(in func(string, func(*journal.Tx) error) error, name stri
 	for _, fn := range ch.after {
 		fn()
 	}
-	c.subdirs.apply(ch.subdirs, ch.gone)
 	if len(ch.poke) > 0 {
 		c.queue.tell(ch.poke)
 	}
