@@ -52,7 +52,7 @@ var unsent = append(slices.Clone(anybody), "--write-back", "1h")
 
 var (
 	seed = flag.Uint64("posix.seed", rand.Uint64(), "which cases and random scripts are run")
-	most = flag.Int("posix.cases", 25, "cases of one template at most")
+	most = flag.Int("posix.cases", 15, "cases of one template at most")
 )
 
 // TestDifference makes the same calls on a mount and on ext4.

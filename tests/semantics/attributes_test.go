@@ -23,6 +23,7 @@ var attributeChecks = map[string]check{
 	"Asking":              checkAsking,
 	"Inode numbers":       checkInodeNumbers,
 	"Times":               checkTimes,
+	"Links":               checkLinks,
 	"Sizes":               checkSizes,
 	"Extended attributes": checkExtendedAttributes,
 	"State":               checkState,
@@ -238,6 +239,29 @@ func checkTimes(t *testing.T, s *stage) {
 		equal(t, "the access time of "+p, st.Atim, want[0])
 		equal(t, "the modification time of "+p, st.Mtim, want[1])
 	}
+	holds(t, path, "x")
+	if read := stat(t, path).Atim; read == want[0] {
+		t.Errorf("reading left the access time")
+	}
+	holds(t, path, "x")
+	flush(t, s.here)
+	equal(t, "the access time elsewhere", stat(t, filepath.Join(there, "file")).Atim, want[0])
+	ok(t, syscall.UtimesNano(path, []syscall.Timespec{{Sec: 1 << 34}, {Sec: -1 << 34}}))
+	st := stat(t, path)
+	equal(t, "the last time", time.Unix(st.Atim.Unix()).UTC().Year(), 2262)
+	equal(t, "the first time", time.Unix(st.Mtim.Unix()).UTC().Year(), 1677)
+}
+
+func checkLinks(t *testing.T, s *stage) {
+	dir, there, key := s.dir(t)
+	for _, name := range []string{"a", "b"} {
+		ok(t, os.Mkdir(filepath.Join(dir, name), 0o755))
+	}
+	write(t, filepath.Join(dir, "file"), "x")
+	equal(t, "the links of a directory made here", stat(t, dir).Nlink, 4)
+	s.put(t, key+"c/deep/file", "x", nil)
+	flush(t, s.here)
+	equal(t, "the links of a directory not listed", stat(t, filepath.Join(there, "c")).Nlink, 1)
 }
 
 func checkSizes(t *testing.T, s *stage) {

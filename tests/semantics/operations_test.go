@@ -3,6 +3,7 @@ package semantics
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -395,14 +396,20 @@ func checkLink(t *testing.T, s *stage) {
 
 func checkTmpfile(t *testing.T, s *stage) {
 	dir, _, _ := s.dir(t)
-	fd, err := syscall.Open(dir, unix.O_TMPFILE|syscall.O_RDWR|syscall.O_CLOEXEC, 0o600)
-	if err == nil {
-		ok(t, syscall.Close(fd))
+	for _, name := range []string{"named", ""} {
+		fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+		ok(t, err)
+		_, err = unix.Write(fd, []byte("content"))
+		ok(t, err)
+		if name != "" {
+			from := fmt.Sprintf("/proc/self/fd/%d", fd)
+			ok(t, unix.Linkat(unix.AT_FDCWD, from, unix.AT_FDCWD, filepath.Join(dir, name), unix.AT_SYMLINK_FOLLOW))
+			fails(t, unix.Linkat(unix.AT_FDCWD, from, unix.AT_FDCWD, filepath.Join(dir, "again"), unix.AT_SYMLINK_FOLLOW), syscall.EPERM)
+		}
+		ok(t, unix.Close(fd))
 	}
-	fails(t, err, syscall.EOPNOTSUPP)
-	f, err := os.CreateTemp(dir, "fallback")
-	ok(t, err)
-	ok(t, f.Close())
+	equal(t, "the names", strings.Join(listed(t, dir), " "), "named")
+	holds(t, filepath.Join(dir, "named"), "content")
 }
 
 func checkLocks(t *testing.T, s *stage) {

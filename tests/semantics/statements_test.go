@@ -30,11 +30,12 @@ type check func(t *testing.T, s *stage)
 
 // checks are all there are, by section and name.
 var checks = map[string]map[string]check{
-	"Names":            nameChecks,
-	"Attributes":       attributeChecks,
-	"Operations":       operationChecks,
-	"Bucket and mount": bucketChecks,
-	"When things fail": failureChecks,
+	"Names":              nameChecks,
+	"Attributes":         attributeChecks,
+	"Operations":         operationChecks,
+	"Where ext4 differs": differenceChecks,
+	"Bucket and mount":   bucketChecks,
+	"When things fail":   failureChecks,
 }
 
 func TestStatements(t *testing.T) {
