@@ -6,7 +6,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/moorfs/moorfs/s3backend/s3test"
 	"github.com/moorfs/moorfs/tests/harness"
+	"golang.org/x/sys/unix"
 )
 
 var failureChecks = map[string]check{
@@ -251,12 +254,15 @@ func checkLargerThanCache(t *testing.T, _ *stage) {
 
 func checkSignal(t *testing.T, _ *stage) {
 	s, m := failing(t)
-	s.Proxy.Fault(s3test.Fault{Match: s3test.On(reads...), Effect: s3test.Delay(time.Hour)})
 	defer s.Proxy.Heal()
-	// dd's handler of SIGUSR1 does nothing but to count.
-	cmd := exec.Command("dd", "if="+m.Path("a"), "of=/dev/null", "status=none")
+	s.Proxy.Fault(s3test.Fault{Match: s3test.On(reads...), Effect: s3test.Delay(time.Second)})
+	readInterrupted(t, s, m.Path("b"))
+	s.Proxy.Heal()
+	s.Proxy.Fault(s3test.Fault{Match: s3test.On(reads...), Effect: s3test.Delay(time.Hour)})
+	before := s.Proxy.Counts()["GetObject"]
+	cmd := exec.Command("cat", m.Path("a"))
 	ok(t, harness.Spawn(cmd))
-	eventually(t, "the reader's request", func() bool { return s.Proxy.Counts()["GetObject"] > 0 })
+	eventually(t, "the reader's request", func() bool { return s.Proxy.Counts()["GetObject"] > before })
 	ok(t, cmd.Process.Signal(syscall.SIGTERM))
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
@@ -268,6 +274,31 @@ func checkSignal(t *testing.T, _ *stage) {
 	case <-time.After(10 * time.Second):
 		t.Error("the reader does not end")
 	}
+}
+
+// readInterrupted reads a file by a thread that gets a signal, with a handler,
+// while it waits for the bucket.
+func readInterrupted(t *testing.T, s *stage, path string) {
+	t.Helper()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	thread, done := make(chan int), make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		thread <- unix.Gettid()
+		fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+		if err == nil {
+			_, err = syscall.Read(fd, make([]byte, 1))
+			err = errors.Join(err, syscall.Close(fd))
+		}
+		done <- err
+	}()
+	tid := <-thread
+	eventually(t, "the thread's request", func() bool { return s.Proxy.Counts()["GetObject"] > 0 })
+	ok(t, unix.Tgkill(os.Getpid(), tid, syscall.SIGUSR2))
+	ok(t, <-done)
 }
 
 func checkAnythingElse(t *testing.T, _ *stage) {

@@ -18,10 +18,6 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "12"); err != nil { // most checks wait most of the time
 		panic(err)
 	}
-	// The runtime's own signals would interrupt calls that wait for the bucket.
-	if err := os.Setenv("GODEBUG", "asyncpreemptoff=1"); err != nil {
-		panic(err)
-	}
 	os.Exit(harness.Main(m.Run))
 }
 
