@@ -163,18 +163,17 @@ func (h *Handle) Flush(ctx context.Context) error {
 }
 
 // Sync is fsync(2): when it returns the content survives power loss, or with
-// DurableBucket is in the bucket.
+// DurableBucket is in the bucket, whoever wrote it: the handle need not be one
+// for writing.
 func (h *Handle) Sync(ctx context.Context) error {
 	c := h.f.c
-	if h.mode.Write {
-		if err := c.syncFile(h.f); err != nil {
-			return &Error{"fsync", c.pathOf(h.f.ino), err}
-		}
+	if err := c.syncFile(h.f); err != nil {
+		return &Error{"fsync", c.pathOf(h.f.ino), err}
 	}
 	if err := c.db.Sync(); err != nil {
 		return &Error{"fsync", c.pathOf(h.f.ino), err}
 	}
-	if c.cfg.Durability == DurableBucket && h.mode.Write {
+	if c.cfg.Durability == DurableBucket {
 		return c.flushInode(ctx, h.f.ino)
 	}
 	return nil

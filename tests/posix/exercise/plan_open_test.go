@@ -1,4 +1,4 @@
-package posix
+package exercise
 
 // onSlot completes a step of an open file; not ok if none is open there.
 func (p *plan) onSlot(s step) (step, bool) {

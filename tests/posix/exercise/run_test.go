@@ -1,4 +1,4 @@
-package posix
+package exercise
 
 import (
 	"bytes"
@@ -116,9 +116,6 @@ func (r *run) begin() error {
 			}
 		}
 	}
-	if r.set.slow {
-		r.s3.Slow(1)
-	}
 	if err := r.mount(); err != nil {
 		return err
 	}
@@ -129,6 +126,8 @@ func (r *run) mount() error {
 	endpoint := r.s3.Server.URL
 	if r.set.slow {
 		endpoint = r.s3.Endpoint
+		r.s3.Fair() // mounting asks much, one after the other
+		defer r.s3.Slow(1)
 	}
 	m, err := harness.Try(r.t, harness.Spec{Source: "s3://" + r.s3.Bucket, Env: r.s3.Env(), Dir: filepath.Join(r.dir, "mnt"),
 		Cache: filepath.Join(r.dir, fmt.Sprintf("cache-%d", r.cache)), Options: append([]string{"--endpoint-url", endpoint}, r.set.options...)})

@@ -1,9 +1,10 @@
-package posix
+package exercise
 
 import (
 	"flag"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestExercise(t *testing.T) {
 	for _, set := range settings {
 		t.Run(set.name, func(t *testing.T) {
 			if *exerciseProgram != "" {
-				exerciseFile(t, set)
+				exerciseFile(t, set, *exerciseProgram)
 				return
 			}
 			for left, seed := *exerciseSteps, seed; left > 0; left, seed = left-longestProgram, seed+1 {
@@ -38,8 +39,22 @@ func TestExercise(t *testing.T) {
 	}
 }
 
-func exerciseFile(t *testing.T, set setting) {
-	text, err := os.ReadFile(*exerciseProgram)
+// Programs that failed once.
+func TestOldFailures(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no programs", err)
+	}
+	for _, set := range settings {
+		for _, file := range files {
+			t.Run(set.name+"/"+filepath.Base(file), func(t *testing.T) { exerciseFile(t, set, file) })
+		}
+	}
+}
+
+func exerciseFile(t *testing.T, set setting, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

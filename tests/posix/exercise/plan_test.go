@@ -1,4 +1,4 @@
-package posix
+package exercise
 
 import (
 	"fmt"
@@ -45,10 +45,10 @@ var weights = []struct {
 	do action
 	n  int
 }{
-	{open, 110}, {closing, 70}, {read, 160}, {write, 200}, {resize, 25}, {truncate, 12}, {punch, 25}, {zero, 20}, {allocate, 15},
-	{duplicate, 30}, {holes, 20}, {fsync, 20}, {mmap, 25}, {load, 50}, {store, 50}, {msync, 10}, {munmap, 15}, {rename, 8},
-	{exchange, 4}, {unlink, 8}, {stat, 15}, {whole, 25},
-	{flush, 3}, {sending, 6}, {peek, 12}, {evict, 3}, {remount, 1}, {fresh, 1}, {crash, 2}, {foreign, 2},
+	{open, 550}, {closing, 350}, {read, 800}, {write, 1000}, {resize, 120}, {truncate, 60}, {punch, 120}, {zero, 100}, {allocate, 80},
+	{duplicate, 150}, {holes, 100}, {fsync, 80}, {mmap, 120}, {load, 300}, {store, 300}, {msync, 50}, {munmap, 80}, {rename, 40},
+	{exchange, 20}, {unlink, 40}, {stat, 80}, {whole, 60},
+	{flush, 3}, {sending, 12}, {peek, 20}, {evict, 4}, {remount, 2}, {fresh, 3}, {crash, 4}, {foreign, 4},
 }
 
 // newProgram returns a random program.
