@@ -130,6 +130,8 @@ func (w *worker) act(s step) (r result) {
 	switch s.Do {
 	case open:
 		err = w.open(s)
+	case lock:
+		err = w.lock(s)
 	case mmap, load, store, msync, munmap:
 		r, err = w.map_(s)
 	case rename, exchange, unlink, stat, truncate, whole:
