@@ -17,18 +17,29 @@ import (
 // Attr returns the attributes of an inode. Those of an object are asked for
 // once per version, if AttrsExact.
 func (c *Cache) Attr(ctx context.Context, ino Ino) (Attr, error) {
-	rec, err := c.record(ino)
+	a, rec, err := c.attrNow(ino)
 	if err == nil && !rec.AttrsKnown && c.cfg.Attrs == AttrsExact {
 		if err = c.ensureAttrs(ctx, ino, rec); err == nil {
-			rec, err = c.record(ino)
+			a, _, err = c.attrNow(ino)
 		}
 	}
 	if err != nil {
 		return Attr{}, &Error{"stat", c.pathOf(ino), err}
 	}
+	return a, nil
+}
+
+// attrNow returns what is known here. Record and file are looked at in one
+// hold of the lock: a save between them would move the size from one to the
+// other, and neither would have it.
+func (c *Cache) attrNow(ino Ino) (Attr, *journal.Inode, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.attrLocked(ino, rec), nil
+	rec, err := c.recordLocked(ino)
+	if err != nil {
+		return Attr{}, nil, err
+	}
+	return c.attrLocked(ino, rec), rec, nil
 }
 
 // attrLocked overlays what a file in use knows better than its record.

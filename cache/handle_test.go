@@ -1,6 +1,10 @@
 package cache
 
-import "testing"
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+)
 
 // fsync is for the file, whoever wrote it: sync(1) opens it for reading.
 func TestSyncByReader(t *testing.T) {
@@ -17,4 +21,44 @@ func TestSyncByReader(t *testing.T) {
 	defer r.Release()
 	b.ok(r.Sync(ctx))
 	b.bucket(map[string]string{"p/f": "new"})
+}
+
+// What was written before stat is asked is in its answer, also while the file
+// is closed or sent.
+func TestAttrWhileSaved(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := t.Context()
+	ino := b.write(Root, "f", nil)
+	h, err := b.Cache.Open(ctx, ino, OpenMode{Write: true})
+	b.ok(err)
+	defer h.Release()
+	const writes, readers = 3000, 4
+	var written atomic.Int64
+	errs := make(chan error, readers)
+	for range readers {
+		go func() {
+			for least := int64(0); least < writes; {
+				least = written.Load()
+				a, err := b.Attr(ctx, ino)
+				if err == nil && a.Size < least {
+					err = fmt.Errorf("%d bytes, after %d were written", a.Size, least)
+				}
+				if err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for n := range int64(writes) {
+		_, err = h.WriteAt(ctx, []byte{1}, n)
+		b.ok(err)
+		written.Store(n + 1)
+		b.ok(h.Flush(ctx))
+	}
+	for range readers {
+		b.ok(<-errs)
+	}
 }
