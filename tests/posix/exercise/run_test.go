@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,13 +32,18 @@ type setting struct {
 	durable bool // close and fsync wait for the bucket
 }
 
-var now = []string{"--attr-ttl", "0s", "--list-ttl", "0s", "--negative-ttl", "0s"}
+// now and soon say when what others did is seen.
+var (
+	now  = []string{"--attr-ttl", "0s", "--list-ttl", "0s", "--negative-ttl", "0s"}
+	soon = []string{"--attr-ttl", "300ms", "--list-ttl", "300ms", "--negative-ttl", "300ms"}
+)
 
 var settings = []setting{
-	{name: "default", server: harness.Versity, lazy: true, options: []string{"--attr-ttl", "300ms", "--list-ttl", "300ms", "--negative-ttl", "300ms"}},
-	{name: "tiny", server: harness.Versity, evicts: true, options: append([]string{"--cache-size", "48MiB", "--read-ahead", "1MiB"}, now...)},
-	{name: "slow", server: harness.MinIO, slow: true, options: append([]string{"--write-back", "10ms", "--part-size", "5MiB"}, now...)},
-	{name: "durable", server: harness.MinIO, durable: true, options: append([]string{"--durability", "bucket"}, now...)},
+	{name: "default", server: harness.Versity, lazy: true, options: soon},
+	{name: "tiny", server: harness.Versity, evicts: true, options: slices.Concat(now, []string{"--cache-size", "48MiB", "--read-ahead", "1MiB"})},
+	{name: "slow", server: harness.MinIO, slow: true, lazy: true,
+		options: slices.Concat(soon, []string{"--write-back", "10ms", "--part-size", "5MiB"})},
+	{name: "durable", server: harness.MinIO, durable: true, options: slices.Concat(now, []string{"--durability", "bucket"})},
 }
 
 // folder is where in the mount the files of an exercise lie, fillers what is

@@ -240,6 +240,17 @@ func (sh *shadow) closeAll() {
 	clear(sh.maps)
 }
 
+// write is write(2). The kernel sends what it writes into a first page that it
+// does not have whole in a request of its own.
+func (sh *shadow) write(c *content, off int64, data []byte) {
+	if head := (pageSize - off%pageSize) % pageSize; head < int64(len(data)) {
+		c.put(off, data[:head])
+		sh.note(c)
+		off, data = off+head, data[head:]
+	}
+	c.put(off, data)
+}
+
 // slot does the steps of an open file.
 func (sh *shadow) slot(at *slot, s step) (want result, applies bool) {
 	c, size := at.c, int64(len(at.c.data))
@@ -279,7 +290,7 @@ func (sh *shadow) slot(at *slot, s step) (want result, applies bool) {
 		if at.appends {
 			off = size
 		}
-		c.put(off, filling(s.Fill, s.N))
+		sh.write(c, off, filling(s.Fill, s.N))
 		want.N = s.N
 		at.wrote = at.wrote || s.N > 0
 	case resize:
