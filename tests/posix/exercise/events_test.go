@@ -233,7 +233,8 @@ func (r *run) foreign(s step) error {
 		if err == nil && got.Errno == 0 && bytes.Equal(got.Data, data) {
 			return true
 		}
-		late := got.Errno == syscall.ENOENT && before == nil || got.Errno == 0 && bytes.Equal(got.Data, before)
+		// Of a version that is trusted to be there, but is not, nothing can be read.
+		late := got.Errno == syscall.ENOENT && before == nil || got.Errno == 0 && bytes.Equal(got.Data, before) || got.Errno == syscall.ESTALE
 		if err != nil || !late || !r.set.lazy {
 			failure = errors.Join(err, fmt.Errorf("after another client wrote it: %w, %s", errnoOf(got), difference(got.Data, data)))
 			return true
