@@ -50,6 +50,9 @@ func (c *Cache) attrLocked(ino Ino, rec *journal.Inode) Attr {
 	}
 	f := c.files[ino]
 	if f == nil {
+		if rec.Kind == File && rec.Base.ETag == "" {
+			a.Blocks = blocksOf(c.dataPath(ino)) / 512
+		}
 		return a
 	}
 	f.mu.RLock()
@@ -61,16 +64,19 @@ func (c *Cache) attrLocked(ino Ino, rec *journal.Inode) Attr {
 	f.overlayAccess(&now)
 	a = attrOf(ino, &now)
 	if f.base.ETag == "" {
-		a.Blocks = f.blocks / 512
+		a.Blocks = blocksOfFd(f.fd) / 512
 	} else {
-		a.Blocks = (a.Size + 511) / 512
+		a.Blocks = wholeBlocks(a.Size)
 	}
 	return a
 }
 
+// wholeBlocks is st_blocks of an object, as a local disk would hold its bytes.
+func wholeBlocks(size int64) int64 { return (size + blockSize - 1) / blockSize * (blockSize / 512) }
+
 func attrOf(ino Ino, rec *journal.Inode) Attr {
 	return Attr{Ino: ino, Kind: rec.Kind, Mode: rec.Mode, Nlink: rec.Nlink, Uid: rec.Uid, Gid: rec.Gid, Rdev: rec.Rdev,
-		Size: rec.Size, Blocks: (rec.Size + 511) / 512, Atime: time.Unix(0, rec.Atime), Mtime: time.Unix(0, rec.Mtime),
+		Size: rec.Size, Blocks: wholeBlocks(rec.Size), Atime: time.Unix(0, rec.Atime), Mtime: time.Unix(0, rec.Mtime),
 		Ctime: time.Unix(0, rec.Ctime), Btime: time.Unix(0, rec.Btime)}
 }
 

@@ -62,3 +62,33 @@ func TestAttrWhileSaved(t *testing.T) {
 		b.ok(<-errs)
 	}
 }
+
+// st_blocks is the same whether the file is open, closed or sent; a hole has
+// none as long as only the cache holds the file.
+func TestBlocks(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := t.Context()
+	blocks := func(ino Ino, want int64) {
+		t.Helper()
+		a, err := b.Attr(ctx, ino)
+		b.ok(err)
+		if a.Blocks != want {
+			t.Errorf("%d blocks, want %d", a.Blocks, want)
+		}
+	}
+	ino := b.write(Root, "f", []byte("x"))
+	blocks(ino, 8)
+	h, err := b.Cache.Open(ctx, ino, OpenMode{})
+	b.ok(err)
+	blocks(ino, 8)
+	b.drain()
+	blocks(ino, 8)
+	h.Release()
+	blocks(ino, 8)
+	sparse := b.write(Root, "sparse", nil)
+	size := int64(1 << 20)
+	_, err = b.SetAttr(ctx, sparse, AttrChange{Size: &size})
+	b.ok(err)
+	blocks(sparse, 0)
+}
