@@ -34,8 +34,9 @@ type dirSource interface {
 // positions that telldir(3) shows. It asks for what comes after the last name,
 // so that nothing is missed or seen twice however the directory changes.
 //
-// Each entry handed out gets the next offset, also when it is handed out
-// again after a seek: 1 is ".", 2 is "..", names follow. To return to an
+// Each entry handed out gets the next offset: 1 is ".", 2 is "..", names follow.
+// After a seek entries have the offsets of before up to the first that is not
+// what followed then; from there on they get new ones. To return to an
 // offset, every markEvery-th name is kept, and of the others a hash: the walk
 // from the mark looks for the last entry up to the offset that is still there,
 // and continues after it. Beyond maxHashes entries the older hashes are given
@@ -45,7 +46,9 @@ type dirStream struct {
 	dir                 cache.Ino
 	maxHashes, maxMarks int
 
-	offset uint64 // of the last entry handed out
+	offset uint64 // the largest handed out
+	tail   string // the name that has it
+	at     uint64 // of the entry behind: less than offset after a seek
 	dots   int    // how many of "." and ".." are behind
 	after  string // the last name behind
 	batch  []cache.DirEntry
@@ -82,13 +85,37 @@ func (d *dirStream) next(ctx context.Context) (e dirEntry, ok bool, err error) {
 	if d.dots < 2 {
 		return d.nextDot(ctx)
 	}
+	before := d.after
 	de, ok, err := d.take(ctx)
 	if err != nil || !ok {
 		return dirEntry{}, false, err
 	}
+	if d.again(de.Name) {
+		d.at++
+		return dirEntry{de, d.at}, true, nil
+	}
+	if d.at < d.offset || before != d.tail {
+		d.branch(before)
+	}
 	d.offset++
+	d.at, d.tail = d.offset, de.Name
 	d.record(de.Name)
 	return dirEntry{de, d.offset}, true, nil
+}
+
+// again reports whether name was handed out as the next entry before a seek.
+func (d *dirStream) again(name string) bool {
+	return d.at >= d.base && d.at < d.offset && d.hashes[d.at-d.base] == d.hash(name)
+}
+
+// branch notes that the entries behind the largest offset are those after
+// after.
+func (d *dirStream) branch(after string) {
+	if last := &d.marks[len(d.marks)-1]; last.offset == d.offset {
+		last.after = after
+		return
+	}
+	d.mark(dirMark{d.offset, d.tail, after})
 }
 
 func (d *dirStream) nextDot(ctx context.Context) (dirEntry, bool, error) {
@@ -101,11 +128,8 @@ func (d *dirStream) nextDot(ctx context.Context) (dirEntry, bool, error) {
 		e = dirEntry{cache.DirEntry{Name: "..", Ino: parent, Kind: cache.Dir}, 2}
 	}
 	d.dots++
-	// After a seek to the middle of the dots the names behind them get new
-	// offsets; the dots keep theirs.
-	if d.offset < 2 {
-		d.offset = e.offset
-	}
+	d.at = e.offset
+	d.offset = max(d.offset, d.at)
 	return e, true, nil
 }
 
@@ -149,7 +173,7 @@ func (d *dirStream) hash(name string) uint32 { return uint32(maphash.String(d.se
 
 // rewind begins anew, with a fresh view of the directory.
 func (d *dirStream) rewind() {
-	d.offset, d.dots = 0, 0
+	d.offset, d.at, d.tail, d.dots = 0, 0, "", 0
 	d.from("")
 	d.marks = append(d.marks[:0], dirMark{offset: 2})
 	d.hashes, d.base = d.hashes[:0], 2
@@ -174,12 +198,7 @@ func (d *dirStream) seek(ctx context.Context, off uint64) error {
 			return fmt.Errorf("position %d in directory %d: %w", off, d.dir, err)
 		}
 	}
-	d.offset = max(d.offset, 2)
-	if last := &d.marks[len(d.marks)-1]; last.offset == d.offset {
-		last.after = after
-	} else {
-		d.mark(dirMark{d.offset, d.after, after})
-	}
+	d.at, d.offset = off, max(d.offset, 2)
 	d.dots = dots
 	d.from(after)
 	return nil
@@ -191,7 +210,7 @@ func (d *dirStream) find(ctx context.Context, off uint64) (string, error) {
 	if i < 0 || off > d.offset {
 		return "", cache.ErrInvalid
 	}
-	mark, end := d.marks[i], d.after
+	mark, end := d.marks[i], d.tail
 	if mark.offset == off {
 		return mark.before, nil
 	}

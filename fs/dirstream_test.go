@@ -128,6 +128,22 @@ func TestDirStreamRewindShowsWhatIsNew(t *testing.T) {
 	}
 }
 
+// As long as nothing changes, entries read again have their offsets of before.
+func TestDirStreamSeekKeepsOffsets(t *testing.T) {
+	d := newDirStream(fakeNames(600), 9)
+	names, offsets := readAll(t, d)
+	for i := len(offsets) - 2; i >= 0; i -= 7 {
+		if err := d.seek(t.Context(), offsets[i]); err != nil {
+			t.Fatal(err)
+		}
+		again, offsetsAgain := readAll(t, d)
+		if !slices.Equal(again, names[i+1:]) || !slices.Equal(offsetsAgain, offsets[i+1:]) {
+			t.Fatalf("after a seek behind %q: %d entries from %v on, want %d from %v on", names[i], len(again),
+				offsetsAgain[:1], len(names)-i-1, offsets[i+1])
+		}
+	}
+}
+
 func TestDirStreamRefusesUnknownOffsets(t *testing.T) {
 	d := newDirStream(fakeNames(10), 9)
 	_, offsets := readAll(t, d)
@@ -168,10 +184,10 @@ func (w *walker) next(behind uint64) (uint64, bool) {
 	if !ok {
 		return behind, false
 	}
-	if w.name[e.offset] != "" {
-		w.t.Fatalf("offset %d is of %q and of %q", e.offset, w.name[e.offset], e.Name)
+	if old := w.name[e.offset]; old != "" && old != e.Name {
+		w.t.Fatalf("offset %d is of %q and of %q", e.offset, old, e.Name)
 	}
-	w.name[e.offset], w.last = e.Name, e.offset
+	w.name[e.offset], w.last = e.Name, max(w.last, e.offset)
 	if w.first[e.Name] == 0 {
 		w.first[e.Name] = e.offset
 	}

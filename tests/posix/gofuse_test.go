@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/posixtest"
+	"golang.org/x/sys/unix"
 
 	"github.com/moorfs/moorfs/tests/harness"
 )
@@ -21,6 +22,10 @@ var gofuseExcept = map[string]func(t *testing.T, dir string){
 	"Link":             refusesLink, // an object has one name
 	"LinkUnlinkRename": refusesLink,
 	"XAttrLarge":       refusesLargeXattr, // S3 keeps 2 KiB of metadata
+
+	// Holds on no local filesystem: fcntl locks of one process never conflict.
+	// go-fuse leaves the case out itself.
+	"FcntlFlockLocksFile": locksOfOpenFiles,
 }
 
 func TestGoFuse(t *testing.T) {
@@ -62,6 +67,28 @@ func refusesLink(t *testing.T, dir string) {
 	}
 	if _, err := os.Lstat(link); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("after link failed: %v, want no such name", err)
+	}
+}
+
+// locksOfOpenFiles is the case with locks that belong to an open file.
+func locksOfOpenFiles(t *testing.T, dir string) {
+	var files [2]*os.File
+	for i := range files {
+		f, err := os.OpenFile(dir+"/file", os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		files[i] = f
+	}
+	lock := func(f *os.File, kind int16) error {
+		return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind})
+	}
+	if err := lock(files[0], unix.F_WRLCK); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock(files[1], unix.F_RDLCK); !errors.Is(err, syscall.EAGAIN) {
+		t.Errorf("a lock that another open file has: %v, want EAGAIN", err)
 	}
 }
 

@@ -17,4 +17,10 @@
 //
 // A program that fails is made smaller while it still fails, and printed.
 // testdata has programs that once failed.
+//
+// What the kernel does not tell the daemon is not asked for: SEEK_DATA and
+// SEEK_HOLE know of a store through a map after msync, and one write(2) that
+// begins inside a page may reach the bucket as two.
+//
+// The tests in procs_test.go run on a mount and on a local disk alike.
 package exercise

@@ -182,7 +182,8 @@ func (r *run) crash() error {
 			return err
 		}
 		if err := r.sh.adopt(name, got); err != nil {
-			return fmt.Errorf("%s after the crash: %w", name, err)
+			keys, listErr := r.s3.Raw.Keys(context.Background(), folder+"/")
+			return fmt.Errorf("%s after the crash: %w; the bucket has %q (%v)", name, err, keys, listErr)
 		}
 	}
 	return nil
