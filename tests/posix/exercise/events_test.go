@@ -151,7 +151,7 @@ func (r *run) mountAgain() error {
 
 // fresh mounts with an empty cache: all comes from the bucket.
 func (r *run) fresh() error {
-	if err := r.unmount(); err != nil {
+	if err := errors.Join(r.unmount(), r.compareBucket()); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(r.m.Cache); err != nil {

@@ -58,7 +58,9 @@ func (w *worker) named(s step) (r result, err error) {
 		return r, unix.Truncate(path, s.N)
 	case stat:
 		var st unix.Stat_t
-		err = unix.Stat(path, &st)
+		if err = unix.Stat(path, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+			err = unix.EISDIR // or something else that no step makes
+		}
 		r.N = st.Size
 		return r, err
 	}
