@@ -16,5 +16,7 @@
 // Uploads begin a fraction of a second after each close, so that they run
 // beside the programs; tests that count requests set a longer delay.
 //
-// go test -programs.scale N makes the trees and files N times as large.
+// go test -programs.scale N makes the trees and files N times as large;
+// -programs.mount "--list-ttl 0 --attr-ttl 0" adds options to each mount, with
+// which the results have to be the same.
 package programs

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,12 +20,16 @@ const (
 	flushLimit   = 2 * time.Minute
 )
 
-// tell makes a script say which command failed.
-const tell = `trap 'echo "failed: $BASH_COMMAND" >&2' ERR
+// prologue comes before each script: it says which command failed.
+const prologue = `trap 'echo "failed: $BASH_COMMAND" >&2' ERR
 `
 
-// scale multiplies the sizes of trees and files.
-var scale = flag.Int("programs.scale", 1, "how many times as large trees and files are")
+var (
+	// scale multiplies the sizes of trees and files.
+	scale = flag.Int("programs.scale", 1, "how many times as large trees and files are")
+	// settings are for mounts that have to give the same results.
+	settings = flag.String("programs.mount", "", "more options of moorfs mount, separated by spaces")
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -63,7 +68,7 @@ func (s *site) start(options []string) *harness.Mount {
 	s.t.Helper()
 	return harness.Start(s.t, harness.Spec{
 		Source:  "s3://" + s.s3.Bucket,
-		Options: append([]string{"--endpoint-url", s.s3.Endpoint}, options...),
+		Options: slices.Concat([]string{"--endpoint-url", s.s3.Endpoint}, options, strings.Fields(*settings)),
 		Env:     s.s3.Env(),
 	})
 }
@@ -87,7 +92,7 @@ func (s *site) try(m *harness.Mount, dir, script string) (string, error) {
 		return "", err
 	}
 	var out bytes.Buffer
-	cmd := exec.Command("bash", "-Eeu", "-o", "pipefail", "-c", tell+script)
+	cmd := exec.Command("bash", "-Eeu", "-o", "pipefail", "-c", prologue+script)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
 	// The system's own programs come first: what a version manager puts before
 	// them starts slowly.

@@ -70,14 +70,14 @@ func TestMetadata(t *testing.T) {
 	if err := first.Unmount(); err != nil {
 		t.Fatal(err)
 	}
+	if os.Geteuid() == 0 {
+		s.run(s.mount.Dir, `chown 5:6 setuid dir; chown -h 7:8 absolute; chown 9 block; mv char dir/terminal`)
+	}
 	s.run(s.mount.Dir, `
 chmod 7 plain; chmod 711 dir; chmod 000 empty; chmod g-s,o+w pipe
 setfattr -n user.colour -v red tagged; setfattr -x user.bytes tagged; setfattr -n user.new -v '' tagged; setfattr -x user.where dir
 touch -h -d '2002-02-02 02:02:02.02' link long pipe; touch -m -d '2003-03-03' setuid; truncate -s 4000000 sparse
 ln -sfn tagged absolute; mv pipe dir/pipe; mv long dir/longer; mv 'ünïcode – ☃' dir/
 find . -depth -type d -print0 | xargs -0 touch -d '2012-12-12 12:12:12.121212121'`)
-	if os.Geteuid() == 0 {
-		s.run(s.mount.Dir, `chown 5:6 setuid dir; chown -h 7:8 absolute; chown 9 block; mv char dir/terminal`)
-	}
 	s.elsewhere(exact)
 }
