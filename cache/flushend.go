@@ -63,8 +63,7 @@ func (c *Cache) end(j *job, o s3backend.Object, cause error) (out outcome) {
 
 // sent records that an object is at the key.
 func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, error) {
-	base := baseOf(o)
-	base.Modified = 0 // the next listing or HEAD says it as all others see it
+	base := baseOf(o) // its time is that of the answer; the next listing or HEAD says it as all others see it
 	setKnown(r, base)
 	r.Nonce, r.Attempts, r.NotBefore, r.Error, r.Kind = "", 0, 0, "", 0
 	if err := ch.DeleteUpload(j.key); err != nil {

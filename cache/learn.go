@@ -81,7 +81,7 @@ func (c *Cache) learn(ino Ino, o s3backend.Object, seen seenAt) error {
 		if rec.Kind != Dir && rec.Base.ETag != o.ETag {
 			return ch.remoteChanged(ino, rec, o, seen)
 		}
-		if rec.AttrsKnown || c.cfg.Attrs != AttrsExact || rec.State != journal.Clean && rec.State != journal.Armed {
+		if rec.AttrsKnown && !rewritten(rec.Base, o.Modified) || c.cfg.Attrs != AttrsExact || rec.State != journal.Clean && rec.State != journal.Armed {
 			return nil
 		}
 		kind := rec.Kind
@@ -234,7 +234,10 @@ func (c *Cache) revalidate(ctx context.Context, ino Ino, rec *journal.Inode) err
 	switch {
 	case err == nil && o.ETag == rec.Base.ETag:
 		c.fresh.saw(ino, began)
-		return nil
+		if !rewritten(rec.Base, o.Modified) {
+			return nil
+		}
+		return c.learn(ino, o, seenAt{rec.Base.ETag, began})
 	case err == nil:
 		return c.superseded(ino, o, seenAt{rec.Base.ETag, began})
 	case s3backend.KindOf(err) == s3backend.NotFound:

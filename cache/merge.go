@@ -250,18 +250,21 @@ func (ch *change) mergeSame(ino Ino, rec *journal.Inode, e s3backend.Entry) erro
 	if e.Modified.IsZero() || rec.Base.Modified == e.Modified.UnixNano() {
 		return nil
 	}
-	// Our own writes leave the time open. S3's listings have milliseconds
-	// where its HEAD answers have seconds: less than a second apart is the
-	// same time.
-	sameWrite := rec.Base.Modified == 0 || abs(rec.Base.Modified-e.Modified.UnixNano()) < int64(time.Second)
-	rec.Base.Modified = e.Modified.UnixNano()
-	if !sameWrite && ch.c.cfg.Attrs == AttrsExact {
+	if rewritten(rec.Base, e.Modified) && ch.c.cfg.Attrs == AttrsExact {
 		rec.AttrsKnown = false
 	}
+	rec.Base.Modified = e.Modified.UnixNano()
 	return ch.PutInode(ino, rec)
 }
 
-func abs(n int64) int64 { return max(n, -n) }
+// rewritten reports whether an object with the ETag of base was written later
+// than it, by a time that S3 says of it. Of our own writes we know when they
+// were answered, which is no earlier than the time S3 gives them. S3's listings
+// have milliseconds where its HEAD answers have seconds: less than a second
+// later is the same time.
+func rewritten(base journal.Base, modified time.Time) bool {
+	return base.Modified != 0 && modified.UnixNano()-base.Modified >= int64(time.Second)
+}
 
 // adopt gives a name to a new inode for something that is in the bucket.
 func (ch *change) adopt(dir Ino, name string, rec *journal.Inode) (Ino, error) {

@@ -26,7 +26,7 @@ type settings struct {
 	eager     bool          // no write-back delay
 	versioned bool          // the bucket keeps old versions
 	sealed    bool          // every write has an ETag of its own
-	ttl       time.Duration // of listings and attributes; 0: always ask (one machine only)
+	ttl       time.Duration // of listings and attributes; 0: always ask
 
 	mounts bool // real ones; not a part of a program
 }
@@ -140,11 +140,9 @@ func decodeSettings(b [2]byte) settings {
 	bit := func(i int) bool { return b[0]>>i&1 == 1 }
 	s := settings{two: bit(0), small: bit(1), one: bit(2), eager: bit(3), versioned: bit(4), sealed: bit(5) && bit(6),
 		bucket: b[1]%8 == 0, ttl: isolation}
-	if !s.two {
-		s.list = b[1]%4 == 1
-		if b[1]%4 == 2 {
-			s.ttl = 0
-		}
+	s.list = b[1]%4 == 1 && !s.two
+	if b[1]%4 == 2 {
+		s.ttl = 0
 	}
 	return s
 }

@@ -88,7 +88,7 @@ func (w *world) meets(who party, wants []want) meeting {
 }
 
 func (w *world) meetsTouch(who party, x want, path string, t touch) meeting {
-	if !w.isolated() || x.content && !x.changes {
+	if !w.isolated() || x.content && !x.changes || w.relisted(parentOf(path)) {
 		return avoid
 	}
 	if !x.changes {
@@ -107,6 +107,17 @@ func (w *world) meetsTouch(who party, x want, path string, t touch) meeting {
 		return avoid
 	}
 	return fight
+}
+
+// relisted reports whether a machine may have looked at a directory anew,
+// because it met a conflict there.
+func (w *world) relisted(dir string) bool {
+	for path := range w.fought {
+		if parentOf(path) == dir {
+			return true
+		}
+	}
+	return false
 }
 
 func parentOf(path string) string {
