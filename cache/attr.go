@@ -180,8 +180,11 @@ func (c *Cache) editInode(ctx context.Context, ino Ino, fn func(rec *journal.Ino
 		if rec.Name == markerBody {
 			return ErrPermission
 		}
-		if f != nil && f.unsaved && f.noted {
+		if f != nil && f.unsaved && f.noted { // a size means nothing without the extents that fill it
 			f.overlay(rec)
+			if err := ch.PutExtents(ino, f.extents()); err != nil {
+				return err
+			}
 		}
 		if !rec.AttrsKnown && learnt.AttrsKnown && rec.Base.ETag == learnt.Base.ETag {
 			keepLearnt(rec, learnt)
