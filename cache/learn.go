@@ -86,6 +86,7 @@ func (c *Cache) learn(ino Ino, o s3backend.Object, seen seenAt) error {
 		}
 		kind := rec.Kind
 		rec.Base, rec.AttrsKnown = baseOf(o), true
+		c.setDefaults(rec)
 		decodeMeta(rec, o)
 		if rec.Kind == Symlink {
 			rec.Target, rec.Size = target, int64(len(target))
@@ -268,6 +269,7 @@ func (c *Cache) learnBeforeEdit(ctx context.Context, rec *journal.Inode) error {
 		return err
 	}
 	shown := *rec
+	c.setDefaults(rec)
 	decodeMeta(rec, o)
 	rec.AttrsKnown = true
 	if c.cfg.Attrs == AttrsList || rec.Kind != shown.Kind {

@@ -35,6 +35,7 @@ type listing struct {
 	complete bool
 	seed     maphash.Seed
 	seen     map[uint64]struct{} // hashes of names; a collision shows a deleted name one listing longer
+	hidden   []s3backend.Entry   // objects that a directory of the same name leaves no name for
 }
 
 // errMoved says that a directory's keys went elsewhere while they were listed.
@@ -195,6 +196,12 @@ func (c *Cache) listed(ls *listing, complete bool) error {
 	if complete {
 		if err := c.sweep(ls); err != nil {
 			return err
+		}
+		hidden := ls.hidden
+		if ls.hidden = nil; len(hidden) > 0 { // the directory may be gone now
+			if err := c.merge(ls, hidden); err != nil {
+				return err
+			}
 		}
 	}
 	c.mu.Lock()

@@ -196,7 +196,7 @@ func (c *Cache) probeName(ctx context.Context, parent Ino, name string, v verdic
 	if err := c.merge(ls, entries); err != nil {
 		return err
 	}
-	return c.probed(ls, name, len(entries) > 0, o)
+	return c.probed(ls, name, entries, o)
 }
 
 // probeKey asks, at once, for the object at a key and for one below it.
@@ -228,27 +228,32 @@ func (c *Cache) probeKey(ctx context.Context, key string) ([]s3backend.Entry, s3
 }
 
 // probed remembers the outcome of a probe, and takes the name away if nothing
-// was there.
-func (c *Cache) probed(ls *listing, name string, there bool, o s3backend.Object) error {
+// of its kind was there.
+func (c *Cache) probed(ls *listing, name string, entries []s3backend.Entry, o s3backend.Object) error {
 	v, err := c.known(ls.dir, name)
 	if err != nil {
 		return err
 	}
-	switch {
-	case v.ino != 0 && there:
-		c.fresh.saw(v.ino, ls.begun)
-		rec, err := c.record(v.ino)
-		if err != nil || o.ETag == "" {
-			return err
-		}
-		return c.learn(v.ino, o, seenAt{rec.Base.ETag, ls.begun})
-	case v.ino == 0:
+	if v.ino == 0 {
 		c.fresh.sawAbsent(dirName{ls.dir, name}, ls.begun)
-	default:
-		c.fresh.sawAbsent(dirName{ls.dir, name}, ls.begun)
-		return c.sweepNames(ls, []string{name})
+		return nil
 	}
-	return nil
+	rec, err := c.record(v.ino)
+	if err != nil {
+		return err
+	}
+	ofKind := func(e s3backend.Entry) bool { return e.Prefix == (rec.Kind == Dir) || !hasObject(rec) }
+	if !slices.ContainsFunc(entries, ofKind) {
+		if len(entries) == 0 {
+			c.fresh.sawAbsent(dirName{ls.dir, name}, ls.begun)
+		}
+		return errors.Join(c.sweepNames(ls, []string{name}), c.merge(ls, ls.hidden))
+	}
+	c.fresh.saw(v.ino, ls.begun)
+	if rec.Kind == Dir || o.ETag == "" {
+		return nil
+	}
+	return c.learn(v.ino, o, seenAt{rec.Base.ETag, ls.begun})
 }
 
 // prefixOf returns what all keys in a directory begin with and, for one that

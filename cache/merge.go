@@ -73,6 +73,9 @@ func (ch *change) mergeEntry(ls *listing, dir *journal.Inode, e s3backend.Entry)
 	}
 	name, gone, err := ch.separate(ls, name, rest, kind)
 	if err != nil || name == "" {
+		if !e.Prefix {
+			ls.hidden = append(ls.hidden, e)
+		}
 		return gone, err
 	}
 	ls.seen[maphash.String(ls.seed, name)] = struct{}{}
@@ -292,12 +295,21 @@ func baseOf(o s3backend.Object) journal.Base {
 	return b
 }
 
+// setDefaults sets the attributes that objects without metadata have.
+func (c *Cache) setDefaults(rec *journal.Inode) {
+	rec.Uid, rec.Gid, rec.Rdev, rec.Mode = c.cfg.Uid, c.cfg.Gid, 0, c.cfg.FileMode
+	if rec.Kind == Dir {
+		rec.Mode = c.cfg.DirMode
+	}
+}
+
 // entryInode is the record of a listed object or prefix before its metadata
 // is known.
 func entryInode(c *Cache, kind Kind, key string, e s3backend.Entry) *journal.Inode {
-	rec := &journal.Inode{Kind: kind, State: journal.Clean, Nlink: 1, Uid: c.cfg.Uid, Gid: c.cfg.Gid, Mode: c.cfg.FileMode, Size: e.Size}
+	rec := &journal.Inode{Kind: kind, State: journal.Clean, Nlink: 1, Size: e.Size}
+	c.setDefaults(rec)
 	if kind == Dir {
-		rec.Mode, rec.Nlink, rec.Prefix, rec.Size = c.cfg.DirMode, 2, key, 0
+		rec.Nlink, rec.Prefix, rec.Size = 2, key, 0
 	} else {
 		rec.Base, rec.At, rec.StorageClass = baseOfEntry(e), key, e.StorageClass
 	}

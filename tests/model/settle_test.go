@@ -203,10 +203,12 @@ func (w *world) judgeFights(due, seen *tree) error {
 			}
 		})
 		var last [][]byte
+		torn := false
 		for who := range w.touched {
 			t, touched := w.touched[who][path]
 			n := w.views[who].at(path)
-			if !touched || n == nil {
+			torn = torn || t.torn
+			if !touched || n == nil || t.torn {
 				continue
 			}
 			last = append(last, n.data)
@@ -217,7 +219,7 @@ func (w *world) judgeFights(due, seen *tree) error {
 			}
 		}
 		for p, data := range found {
-			if !slices.ContainsFunc(last, func(l []byte) bool { return same(l, data) }) {
+			if !torn && !slices.ContainsFunc(last, func(l []byte) bool { return same(l, data) }) {
 				return fmt.Errorf("%q has %d bytes that nobody gave it at last", p, len(data))
 			}
 			if other, twice := holderBut(found, p, data); twice && len(data) > 0 {

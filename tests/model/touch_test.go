@@ -8,6 +8,7 @@ import (
 // A touch is what a party did to a path since all last agreed.
 type touch struct {
 	whole bool // what it made there does not depend on what was there
+	torn  bool // a crash left of it what nobody can say
 	last  int  // number of the latest operation
 }
 
@@ -138,7 +139,7 @@ func (w *world) note(who party, wants []want, m meeting) {
 			continue
 		}
 		own, before := w.touched[who][x.path]
-		w.touched[who][x.path] = touch{whole: x.whole && !before || own.whole, last: w.number}
+		w.touched[who][x.path] = touch{whole: x.whole && !before || own.whole, torn: own.torn, last: w.number}
 		if m == fight {
 			w.fought[x.path] = true
 		}

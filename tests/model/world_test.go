@@ -176,6 +176,9 @@ func (w *world) crash(who party) error {
 	for _, n := range torn {
 		if w.meets(who, []want{{path: n.path(), content: true}}) == avoid {
 			n.settle()
+			own := w.touched[who][n.path()]
+			own.torn = true
+			w.touched[who][n.path()] = own
 			continue
 		}
 		got := w.sides[who].do(op{who: who, verb: "readfile", path: n.path()}, w.number)
