@@ -34,8 +34,9 @@ type listing struct {
 	err      error
 	complete bool
 	seed     maphash.Seed
-	seen     map[uint64]struct{} // hashes of names; a collision shows a deleted name one listing longer
-	hidden   []s3backend.Entry   // objects that a directory of the same name leaves no name for
+	hidden   []s3backend.Entry          // objects that a directory of the same name leaves no name for
+	beside   map[string]s3backend.Entry // objects, by key, that show only if a directory comes
+	seen     map[uint64]struct{}        // hashes of names; a collision shows a deleted name one listing longer
 }
 
 // errMoved says that a directory's keys went elsewhere while they were listed.

@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"hash/maphash"
+	"maps"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ func (c *Cache) merge(ls *listing, entries []s3backend.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
+	maps.DeleteFunc(ls.beside, func(key string, _ s3backend.Entry) bool { return key+"/" < entries[0].Key })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var forget []string
@@ -61,7 +63,7 @@ func (ch *change) mergeEntry(ls *listing, dir *journal.Inode, e s3backend.Entry)
 	}
 	name, kind, ok := ls.nameOf(rest, e.Prefix)
 	if !ok {
-		return "", nil
+		return ch.mergeBeside(ls, rest, e)
 	}
 	if e.Prefix {
 		if left, err := ch.leftOver(ls, name, e.Key); err != nil || left {
@@ -71,19 +73,48 @@ func (ch *change) mergeEntry(ls *listing, dir *journal.Inode, e s3backend.Entry)
 	if !e.Prefix && rest == "" {
 		name = markerBody
 	}
-	name, gone, err := ch.separate(ls, name, rest, kind)
+	name, gone, err := ch.separate(ls, name, rest, e)
 	if err != nil || name == "" {
 		if !e.Prefix {
 			ls.hidden = append(ls.hidden, e)
 		}
 		return gone, err
 	}
-	ls.seen[maphash.String(ls.seed, name)] = struct{}{}
-	changed, err := ch.mergeName(ls, name, kind, e)
+	changed, err := ch.show(ls, name, continued(name, kind), e)
 	if err == nil && changed {
 		gone = name
 	}
 	return gone, err
+}
+
+// show brings one name into step that the listing showed.
+func (ch *change) show(ls *listing, name string, kind Kind, e s3backend.Entry) (changed bool, err error) {
+	ls.seen[maphash.String(ls.seed, name)] = struct{}{}
+	return ch.mergeName(ls, name, kind, e)
+}
+
+// mergeBeside is for what has its name elsewhere, as it is not too long: but a
+// file for which no room is left, with its mark, beside a directory shows here.
+func (ch *change) mergeBeside(ls *listing, rest string, e s3backend.Entry) (gone string, err error) {
+	name, ok := names.ListedFile(ls.chunks, rest)
+	if !ok || len(ls.chunks) == 0 {
+		return "", nil
+	}
+	if !e.Prefix {
+		if ls.beside == nil {
+			ls.beside = map[string]s3backend.Entry{}
+		}
+		ls.beside[e.Key] = e
+		return "", nil
+	}
+	file, found := ls.beside[strings.TrimSuffix(e.Key, "/")]
+	if !found {
+		return "", nil
+	}
+	if changed, err := ch.show(ls, name, File, file); err != nil || !changed {
+		return "", err
+	}
+	return name, nil
 }
 
 // markerBody is the name, in a directory, of what its marker object holds.
@@ -112,33 +143,35 @@ func continued(name string, kind Kind) Kind {
 	return kind
 }
 
-// separate keeps object x and prefix x/ apart: the directory has the name,
-// the object its escaped form. use is empty if the object cannot be shown.
-func (ch *change) separate(ls *listing, name, rest string, kind Kind) (use, gone string, err error) {
+// separate keeps object x and prefix x/ apart: the directory has the name, the
+// object its escaped form, or, where that is too long, a directory in which it
+// shows. use is empty if nothing is to be shown.
+func (ch *change) separate(ls *listing, name, rest string, e s3backend.Entry) (use, gone string, err error) {
 	d, found, err := ch.Dirent(ls.dir, name)
 	if err != nil || !found {
 		return name, "", err
 	}
-	isDir := kind == Dir
+	isDir := e.Prefix
 	if isDir == (d.Kind == Dir) {
 		return name, "", nil
 	}
 	escaped, ok := names.ListedFile(ls.chunks, rest)
-	if n, err := names.Parse(escaped); !ok || err != nil || n.Continues {
-		escaped = "" // no room for the mark
-	}
-	if !isDir {
+	if !ok || !isDir {
 		return escaped, "", nil
 	}
 	rec, found, err := ch.Inode(d.Ino)
 	if err != nil || !found {
 		return name, "", err
 	}
-	if escaped == "" {
+	if continued(escaped, File) == Dir {
 		if local, err := ch.local(ls.prefix+rest, d.Ino, rec, ls.begun); err != nil || local {
 			return "", "", err // what is to be sent keeps its name; the directory shows afterwards
 		}
-		return name, name, ch.orphan(d.Ino, rec, remoteChanged)
+		if err := ch.orphan(d.Ino, rec, remoteChanged); err != nil {
+			return "", "", err
+		}
+		_, err := ch.show(ls, escaped, Dir, e)
+		return name, name, err
 	}
 	rec.Name = escaped
 	if _, listed := ls.seen[maphash.String(ls.seed, name)]; listed { // x comes before x/
@@ -163,7 +196,13 @@ func (ch *change) unescape(parent Ino, name string) error {
 	if !ok {
 		return nil
 	}
-	d, found, err := ch.Dirent(parent, escaped)
+	dir := parent
+	d, found, err := ch.Dirent(dir, escaped)
+	if err == nil && found && d.Kind == Dir { // no room for the mark here
+		path := names.SplitFile(n.Component)
+		dir, escaped = d.Ino, path[len(path)-1]
+		d, found, err = ch.Dirent(dir, escaped)
+	}
 	if err != nil || !found || d.Kind == Dir {
 		return err
 	}
@@ -171,10 +210,10 @@ func (ch *change) unescape(parent Ino, name string) error {
 	if err != nil || !found {
 		return err
 	}
-	rec.Name = name
-	ch.c.kernel.EntryGone(parent, escaped)
+	rec.Parent, rec.Name = parent, name
+	ch.c.kernel.EntryGone(dir, escaped)
 	ch.c.kernel.EntryGone(parent, name)
-	return errors.Join(ch.DeleteDirent(parent, escaped), ch.PutDirent(parent, name, d), ch.PutInode(d.Ino, rec))
+	return errors.Join(ch.DeleteDirent(dir, escaped), ch.PutDirent(parent, name, d), ch.PutInode(d.Ino, rec))
 }
 
 // mergeMarker learns of the directory's own object.

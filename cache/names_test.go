@@ -27,6 +27,10 @@ func oddKeys() map[string]string {
 		keys[strings.Repeat("l", n-4)+fmt.Sprintf("%04d", n)] = fmt.Sprint("long ", n)
 	}
 	keys[strings.Repeat("e", 300)+"/in"] = "below a long directory"
+	for _, n := range []int{252, 253, 254, 255} {
+		keys[strings.Repeat("b", n)] = fmt.Sprint("no room for a mark ", n)
+		keys[strings.Repeat("b", n)+"/in"] = fmt.Sprint("below no room for a mark ", n)
+	}
 	return keys
 }
 

@@ -145,9 +145,16 @@ func (ch *change) mayName(parent Ino, name string, kind Kind) error {
 	if !n.File {
 		return nil
 	}
-	beside, ok := names.Listed(chunks, n.Component)
+	above, beside, ok := names.Beside(chunks, n.Component)
 	if !ok {
 		return ErrInvalid
+	}
+	for ; above > 0; above-- {
+		dir, found, err := ch.Inode(parent)
+		if err != nil || !found {
+			return errors.Join(err, ErrNotExist)
+		}
+		parent = dir.Parent
 	}
 	if d, found, err := ch.Dirent(parent, beside); err != nil || !found || d.Kind != Dir {
 		return errors.Join(err, ErrInvalid)

@@ -2,6 +2,7 @@ package names
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -198,6 +199,22 @@ func ListedFile(chunks []string, rest string) (name string, ok bool) {
 		return "", false
 	}
 	return next(SplitFile(above+rest), chunks)
+}
+
+// Beside returns where the directory is that makes a file need the mark of one:
+// so many directories above the one that chunks lead to, under the name. It is
+// not ok where no such file can be.
+func Beside(chunks []string, rest string) (above int, name string, ok bool) {
+	start, ok := join(chunks)
+	if !ok {
+		return 0, "", false
+	}
+	path := Split(start + rest)
+	above = len(chunks) - len(path) + 1
+	if above < 0 || !slices.Equal(path[:len(path)-1], chunks[:len(path)-1]) {
+		return 0, "", false
+	}
+	return above, path[len(path)-1], true
 }
 
 // next returns the name in path that follows chunks, if path begins with them.

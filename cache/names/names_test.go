@@ -120,6 +120,30 @@ func TestListedShowsOnlyWhatIsCutThere(t *testing.T) {
 	}
 }
 
+func TestBesideFindsTheDirectory(t *testing.T) {
+	a := strings.Repeat("a", 300)
+	dir := []string{"%=" + a[:251] + "%+"}
+	for _, tc := range []struct {
+		chunks []string
+		rest   string
+		above  int
+		want   string
+	}{
+		{nil, "x", 0, "x"},
+		{nil, "..", 0, "%=.."},
+		{dir, "aaa", 1, a[:254]},
+		{dir, a[:49], 0, "%=" + a[:49] + "%."},
+	} {
+		above, name, ok := names.Beside(tc.chunks, tc.rest)
+		if !ok || above != tc.above || name != tc.want {
+			t.Errorf("beside %q in %q: %d, %q, %v", tc.rest, tc.chunks, above, name, ok)
+		}
+	}
+	if _, name, ok := names.Beside(nil, a); ok {
+		t.Errorf("beside a file that is not there: %q", name)
+	}
+}
+
 // FuzzComponents checks that a component and its names turn into each other.
 func FuzzComponents(f *testing.F) {
 	a := strings.Repeat("a", 256)
