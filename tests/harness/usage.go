@@ -14,8 +14,17 @@ const clockTick = 10 * time.Millisecond
 // PeakRSS returns the daemon's largest resident set so far, in bytes; zero
 // once it has ended.
 func (m *Mount) PeakRSS() int64 {
+	return m.memory("VmHWM:")
+}
+
+// Memory returns how many bytes of memory of its own the daemon has now; zero
+// once it has ended. Pages of files that it maps, which the kernel takes back
+// when it likes, do not count.
+func (m *Mount) Memory() int64 { return m.memory("RssAnon:") }
+
+func (m *Mount) memory(field string) int64 {
 	for line := range strings.Lines(m.procFile("status")) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
 			if err == nil {
 				return kib << 10

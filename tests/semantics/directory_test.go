@@ -185,18 +185,12 @@ func checkSeeks(t *testing.T, dir string) {
 }
 
 // TestDirectoryOfManyNames reads a directory of as many names as the flag says
-// that others made, with several readers, in bounded memory, and lets the
-// kernel forget them.
+// that others made, with several readers, in bounded memory.
 func TestDirectoryOfManyNames(t *testing.T) {
 	t.Parallel()
-	b := newAnyKey(t)
 	n := *dirEntries
-	for i := range n {
-		b.Set(fmt.Sprintf("many/%09d", i), nil, nil)
-	}
-	m := b.mount(t, "--attrs", "list", "--attr-ttl", "1h", "--list-ttl", "1h")
-	stop := harness.AbortAfter(m.Dir, limit+time.Duration(n)*time.Millisecond)
-	defer stop()
+	m := manyNames(t, n)
+	peak := watch(t, m)
 	var readers sync.WaitGroup
 	for range 3 {
 		readers.Go(func() {
@@ -213,9 +207,81 @@ func TestDirectoryOfManyNames(t *testing.T) {
 		})
 	}
 	readers.Wait()
-	peak := m.PeakRSS()
-	t.Logf("%d names read: at most %d MiB", n, peak>>20)
-	if peak > 250<<20 {
-		t.Errorf("the daemon took %d MiB for reading", peak>>20)
+	if most := peak(); most > 250<<20 {
+		t.Errorf("reading %d names took %d MiB", n, most>>20)
+	} else {
+		t.Logf("%d names read: at most %d MiB", n, most>>20)
 	}
+}
+
+// watch measures the daemon's memory until peak, which returns the most.
+func watch(t *testing.T, m *harness.Mount) (peak func() int64) {
+	t.Helper()
+	stop, most := make(chan struct{}), make(chan int64)
+	go func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		var n int64
+		for {
+			n = max(n, m.Memory())
+			select {
+			case <-tick.C:
+			case <-stop:
+				most <- n
+				return
+			}
+		}
+	}()
+	return func() int64 { close(stop); return <-most }
+}
+
+// manyNames mounts a bucket with n empty objects below many/.
+func manyNames(t *testing.T, n int) *harness.Mount {
+	t.Helper()
+	b := newAnyKey(t)
+	for i := range n {
+		b.Set(fmt.Sprintf("many/%09d", i), nil, nil)
+	}
+	m := b.mount(t, "--attrs", "list", "--attr-ttl", "1h", "--list-ttl", "1h")
+	stop := harness.AbortAfter(m.Dir, limit+time.Duration(n)*time.Millisecond)
+	t.Cleanup(func() { stop() })
+	return m
+}
+
+// TestForgottenInodes looks up many inodes and makes the kernel forget them:
+// what the daemon kept for each is given back.
+func TestForgottenInodes(t *testing.T) {
+	t.Parallel()
+	n := *dirEntries / 2
+	m := manyNames(t, n)
+	idle := m.Memory()
+	names := listed(t, m.Path("many"))
+	first := known(t, m, names)
+	forget(t, m, idle+(first-idle)*2/3)
+	left := m.Memory()
+	second := known(t, m, names)
+	t.Logf("%d MiB at first, %d MiB with %d inodes, %d MiB without, %d MiB with them again", idle>>20, first>>20, n, left>>20, second>>20)
+	if second > first+(first-idle)/2 {
+		t.Errorf("%d inodes took %d MiB; forgotten and looked up again, %d MiB", n, first>>20, second>>20)
+	}
+}
+
+// known makes the kernel know the names of the directory and returns what
+// memory the daemon has then.
+func known(t *testing.T, m *harness.Mount, names []string) int64 {
+	t.Helper()
+	for _, name := range names {
+		stat(t, m.Path("many", name))
+	}
+	return m.Memory()
+}
+
+// forget makes the kernel forget all inodes that nobody uses, and waits until
+// the daemon has less memory than less.
+func forget(t *testing.T, m *harness.Mount, less int64) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("less than %d MiB after forgetting", less>>20), func() bool {
+		ok(t, os.WriteFile("/proc/sys/vm/drop_caches", []byte("2"), 0))
+		return m.Memory() < less
+	})
 }

@@ -21,6 +21,8 @@ var oddKeys = []string{
 	"d//b", "/a", "x", "x/in", ".", "..", "d/..", "d/./e", "../up", "n\x00ul", "\x00", "%=", "%=y", "%=y%f", "%=%2", "%=..", "%=..%+",
 	"m/f", "100%", "new\nline", "ctl\x01\x1f\x7f", "\xff\xfe", "a%2Fb", "%41", "trail ", "tab\t", "back\\slash", "%00", "%=a%00b",
 	strings.Repeat("l", 255), strings.Repeat("l", 256), strings.Repeat("é", 130), strings.Repeat("%", 255) + "p", strings.Repeat("e", 300) + "/in",
+	strings.Repeat("t", 254), strings.Repeat("t", 254) + "/in", strings.Repeat("u", 252) + "/in", strings.Repeat("u", 252),
+	strings.Repeat("v", 255), strings.Repeat("v", 255) + "/in", strings.Repeat("v", 253), strings.Repeat("é", 127), strings.Repeat("é", 127) + "/in",
 	strings.Repeat("w", 300), strings.Repeat("w", 300) + "/in",
 	strings.Repeat("k", 1024), strings.Repeat(strings.Repeat("c", 200)+"/", 5) + strings.Repeat("c", 19), strings.Repeat("s/", 60) + "ss",
 }
