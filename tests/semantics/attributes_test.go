@@ -109,7 +109,7 @@ func checkFormat(t *testing.T, s *stage) {
 	write(t, filepath.Join(dir, "ours"), "x")
 	ok(t, os.Chown(filepath.Join(dir, "ours"), 1001, 1002))
 	ok(t, os.Chtimes(filepath.Join(dir, "ours"), time.Unix(when, 1), time.Unix(when, 2)))
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	got := s.head(t, key+"ours").Meta
 	for name, want := range map[string]string{"file-permissions": "0100644", "file-owner": "1001", "file-group": "1002",
 		"file-mtime": "1700000000000000002ns", "file-atime": "1700000000000000001ns"} {
@@ -233,7 +233,7 @@ func checkTimes(t *testing.T, s *stage) {
 		t.Errorf("made at %+v", born.Mtim)
 	}
 	ok(t, syscall.UtimesNano(path, want))
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	for _, p := range []string{path, filepath.Join(there, "file")} {
 		st := stat(t, p)
 		equal(t, "the access time of "+p, st.Atim, want[0])
@@ -297,7 +297,7 @@ func checkExtendedAttributes(t *testing.T, s *stage) {
 	fails(t, syscall.Setxattr(path, "user.none", nil, 2), syscall.ENODATA)
 	fails(t, syscall.Setxattr(path, "trusted.x", value, 0), syscall.ENOTSUP)
 	fails(t, syscall.Setxattr(path, "user.big", bytes.Repeat([]byte("x"), 2048), 0), syscall.ENOSPC)
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	found := false
 	for name := range s.head(t, key+"file").Meta {
 		found = found || strings.Contains(strings.ToLower(name), "xattr")
@@ -305,7 +305,7 @@ func checkExtendedAttributes(t *testing.T, s *stage) {
 	equal(t, "that the object has it", found, true)
 	equal(t, "the value there", xattr(t, filepath.Join(there, "file"), "user.Colour key"), string(value))
 	ok(t, syscall.Removexattr(path, "user.Colour key"))
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	other := s.mount(t)
 	equal(t, "the value after its removal", xattr(t, other.Path(key, "file"), "user.Colour key"), "")
 }
@@ -318,7 +318,7 @@ func checkState(t *testing.T, s *stage) {
 	if state := xattr(t, path, "user.moorfs.state"); !strings.HasPrefix(state, "dirty") && !strings.HasPrefix(state, "uploading") {
 		t.Errorf("the state is %q", state)
 	}
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	equal(t, "the ETag", xattr(t, path, "user.s3.etag"), s.head(t, key+"file").ETag)
 	equal(t, "the version", xattr(t, path, "user.s3.version-id"), "null")
 	equal(t, "the state", xattr(t, path, "user.moorfs.state"), "synced")
@@ -387,7 +387,7 @@ func checkAnotherMachine(t *testing.T, s *stage) {
 			ok(t, syscall.UtimesNano(path, []syscall.Timespec{{Sec: when, Nsec: int64(i)}, {Sec: when - 1, Nsec: 999_999_999}}))
 		}
 	}
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	equal(t, "the names there", strings.Join(listed(t, there), " "), strings.Join(names, " "))
 	for _, name := range names {
 		sameInode(t, filepath.Join(dir, name), filepath.Join(there, name))

@@ -88,6 +88,7 @@ func namesOf(entries []entry) []string {
 // checkReaddir reads a directory whose other names come and go meanwhile.
 func checkReaddir(t *testing.T, s *stage) {
 	dir, _, _ := s.dir(t)
+	defer func() { ok(t, os.RemoveAll(dir)) }() // nobody needs it in the bucket
 	const n = 3000
 	for i := range n {
 		ok(t, os.Symlink("x", filepath.Join(dir, fmt.Sprintf("stays-%04d", i))))

@@ -31,7 +31,7 @@ func checkKeys(t *testing.T, s *stage) {
 	}
 	ok(t, os.MkdirAll(filepath.Join(dir, "made", "here"), 0o755))
 	write(t, filepath.Join(dir, "made", "here", "file"), "ours")
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	s.object(t, key+"made/here/file", "ours")
 
 	prefixed := mountOf(t, s.S3, harness.Spec{Source: "s3://" + s.Bucket + "/" + key + "deep"})
@@ -53,7 +53,7 @@ func checkEmptyDirectories(t *testing.T, s *stage) {
 	ok(t, os.Mkdir(filepath.Join(dir, "empty"), 0o700))
 	ok(t, syscall.Chmod(filepath.Join(dir, "empty"), 0o2751))
 	ok(t, os.Chown(filepath.Join(dir, "empty"), alice, bob))
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	o := s.head(t, key+"empty/")
 	equal(t, "the marker's size", o.Size, 0)
 	equal(t, "the marker's mode", strings.TrimLeft(o.Meta["file-permissions"], "0"), "42751")
@@ -65,7 +65,7 @@ func checkEmptyDirectories(t *testing.T, s *stage) {
 
 	write(t, filepath.Join(dir, "empty", "file"), "x")
 	ok(t, os.Remove(filepath.Join(dir, "empty", "file")))
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	equal(t, "the mode after it was used", stat(t, filepath.Join(there, "empty")).Mode, syscall.S_IFDIR|0o2751)
 }
 
@@ -126,7 +126,7 @@ func checkLongNames(t *testing.T, s *stage) {
 	if err := os.Link(fits, over); !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENAMETOOLONG) {
 		t.Errorf("link: %v", err)
 	}
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	s.object(t, strings.TrimPrefix(fits, s.here.Dir+"/"), "at the limit")
 	equal(t, "the state", xattr(t, fits, "user.moorfs.state"), "synced")
 }

@@ -123,7 +123,7 @@ func checkWrite(t *testing.T, s *stage) {
 		t.Fatalf("cp: %v: %s", err, out)
 	}
 	ok(t, f.Close())
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	s.object(t, key+"f", string(want))
 	holds(t, filepath.Join(there, "f-copy"), string(want))
 }
@@ -226,7 +226,7 @@ func checkCreate(t *testing.T, s *stage) {
 	equal(t, "the number of winners", winners, 1)
 	_, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	fails(t, err, syscall.EEXIST)
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	holds(t, filepath.Join(there, "f"), "")
 }
 
@@ -241,7 +241,7 @@ func checkRename(t *testing.T, s *stage) {
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
 		write(t, at(name), "content of "+name)
 	}
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	s.Proxy.Reset()
 	ok(t, os.Rename(at("a"), at("moved")))
 	ok(t, os.Rename(at("b"), at("c")))
@@ -254,7 +254,7 @@ func checkRename(t *testing.T, s *stage) {
 		}
 	}
 	equal(t, "what is left under the old names", len(listed(t, dir)), 4)
-	flush(t, s.here)
+	flush(t, s.here, base(dir))
 	s.bucket(t, key, want)
 	holds(t, filepath.Join(there, "moved"), "content of a")
 	if copies := s.Proxy.Counts()["CopyObject"]; copies < 2 {
@@ -281,18 +281,47 @@ func onKey(method, key string) func(*http.Request) bool {
 }
 
 func checkRenameDirectory(t *testing.T, s *stage) {
-	dir, _, key := s.dir(t)
-	ok(t, os.MkdirAll(filepath.Join(dir, "fresh", "sub"), 0o755))
-	write(t, filepath.Join(dir, "fresh", "sub", "f"), "content")
-	ok(t, os.Rename(filepath.Join(dir, "fresh"), filepath.Join(dir, "moved")))
-	holds(t, filepath.Join(dir, "moved", "sub", "f"), "content")
+	dir, there, key := s.dir(t)
+	at := func(name ...string) string { return filepath.Join(append([]string{dir}, name...)...) }
+	ok(t, os.MkdirAll(at("fresh", "sub"), 0o755))
+	write(t, at("fresh", "sub", "f"), "content")
+	ok(t, os.Rename(at("fresh"), at("published")))
+	holds(t, at("published", "sub", "f"), "content")
 	flush(t, s.here, base(dir))
-	s.object(t, key+"moved/sub/f", "content")
-	equal(t, "that the old key exists", s.has(t, key+"fresh/sub/f"), false)
-	ok(t, os.Rename(filepath.Join(dir, "moved"), filepath.Join(dir, "again")))
-	holds(t, filepath.Join(dir, "again", "sub", "f"), "content")
+	s.object(t, key+"published/sub/f", "content")
+	equal(t, "that the key before the upload exists", s.has(t, key+"fresh/sub/f"), false)
+
+	s.put(t, key+"theirs/deep/g", "never listed here", nil)
+	f, err := os.Open(at("published", "sub", "f"))
+	ok(t, err)
+	defer f.Close()
+	write(t, at("published", "dirty"), "not uploaded")
+	s.Proxy.Reset()
+	ok(t, os.Rename(at("published"), at("moved")))
+	m := s.mount(t, "--write-back", "1h")
+	ok(t, os.Rename(m.Path(key, "theirs"), m.Path(key, "taken")))
+	holds(t, m.Path(key, "taken", "deep", "g"), "never listed here")
+	flush(t, m)
+	_, err = os.Lstat(at("published"))
+	fails(t, err, syscall.ENOENT)
+	holds(t, at("moved", "sub", "f"), "content")
+	holds(t, at("moved", "dirty"), "not uploaded")
+	body, err := io.ReadAll(f)
+	if err != nil || string(body) != "content" {
+		t.Errorf("the open file reads %q, %v", body, err)
+	}
 	flush(t, s.here, base(dir))
-	s.bucket(t, key, map[string]string{"": "", "again/": "", "again/sub/": "", "again/sub/f": "content"})
+	s.bucket(t, key, map[string]string{"": "", "moved/": "", "moved/sub/": "", "moved/sub/f": "content", "moved/dirty": "not uploaded",
+		"taken/deep/g": "never listed here"})
+	if copies := s.Proxy.Counts()["CopyObject"]; copies == 0 {
+		t.Error("nothing was copied on the server")
+	}
+	s.put(t, key+"published/late", "put there afterwards", nil)
+	eventually(t, "what others put below the old prefix", func() bool {
+		body, err := os.ReadFile(filepath.Join(there, "published", "late"))
+		return err == nil && string(body) == "put there afterwards"
+	})
+	holds(t, filepath.Join(there, "moved", "sub", "f"), "content")
 }
 
 func checkTwoMachines(t *testing.T, _ *stage) {
