@@ -18,5 +18,6 @@
 //
 // go test -programs.scale N makes the trees and files N times as large;
 // -programs.mount "--list-ttl 0 --attr-ttl 0" adds options to each mount, with
-// which the results have to be the same.
+// which the results have to be the same; but TestSave and TestBackup count
+// requests, of which --durability bucket makes more.
 package programs
