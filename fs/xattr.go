@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"syscall"
@@ -49,10 +48,9 @@ func (n *node) Getxattr(ctx context.Context, name string, dest []byte) (uint32, 
 	return uint32(copy(dest, value)), 0
 }
 
-// computed are the attributes that only tell something; those that a file has
-// at the moment are listed, too, so that "getfattr -d" shows them. They come
-// last and cannot be set with ENOTSUP: mv and cp, which copy what is listed,
-// stop there, without a word.
+// computed are the attributes that only tell something. They are read by name
+// and not listed: rsync and tar copy what is listed, and would fail where it
+// cannot be set. Setting one is ENOTSUP.
 var computed = [...]string{cache.XattrState, cache.XattrETag, cache.XattrVersion}
 
 // Listxattr copies the names, each ended by a zero byte, into dest.
@@ -62,14 +60,6 @@ func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errn
 	names, err := n.xattrs(ctx)
 	if err != nil {
 		return 0, n.errno("listxattr", err)
-	}
-	for _, name := range computed {
-		switch _, err := n.xattr(ctx, name); {
-		case err == nil:
-			names = append(names, name)
-		case !errors.Is(err, cache.ErrNoAttr):
-			return 0, n.errno("listxattr", err)
-		}
 	}
 	size := 0
 	for _, name := range names {

@@ -102,7 +102,7 @@ func (d *demo) run(ctx context.Context, once bool) error {
 		return nil
 	}
 	say("\ns3://%s is mounted on %s. In another shell try\n\n"+
-		"  ls -lR %[2]s\n  cat %[2]s/letters/anna.txt\n  echo hello > %[2]s/hello.txt\n  getfattr -d %[2]s/hello.txt\n  moorfs status\n  moorfs flush %[2]s\n\n"+
+		"  ls -lR %[2]s\n  cat %[2]s/letters/anna.txt\n  echo hello > %[2]s/hello.txt\n  getfattr -n user.moorfs.state %[2]s/hello.txt\n  moorfs status\n  moorfs flush %[2]s\n\n"+
 		"The server is %[3]s, access key %[4]s, secret key %[5]s: any S3 tool sees the same files.\nInterrupt (Ctrl-C) to unmount and leave.",
 		demoBucket, d.dir, d.server.URL, d.server.Access, d.server.Secret)
 	<-ctx.Done()
