@@ -90,9 +90,9 @@ func newPair(t *testing.T, options []string) *pair {
 	t.Helper()
 	needRoot(t)
 	s3 := harness.Versity(t)
-	m := harness.Start(t, harness.Spec{Source: "s3://" + s3.Bucket, Env: s3.Env(),
-		Options: append([]string{"--endpoint-url", s3.Endpoint}, options...)})
-	return &pair{mount: m, ours: newSide(t, "moorfs", m.Dir), theirs: newSide(t, "ext4", ext4Dir(t))}
+	spec := harness.Spec{Source: "s3://" + s3.Bucket, Env: s3.Env(), Options: slices.Concat([]string{"--endpoint-url", s3.Endpoint}, options)}
+	m := harness.Start(t, spec)
+	return &pair{spec: spec, mount: m, ours: newSide(t, "moorfs", m.Dir), theirs: newSide(t, "ext4", ext4Dir(t))}
 }
 
 func needRoot(t *testing.T) {
