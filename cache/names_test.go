@@ -171,28 +171,6 @@ func TestTwoNamesOfOneKey(t *testing.T) {
 	}
 }
 
-// A file whose directory goes is still one file of one key.
-func TestFileBesideADirectoryThatGoes(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	ctx := t.Context()
-	_, err := b.Make(ctx, Root, "x", New{Kind: Dir, Mode: 0o755})
-	b.ok(err)
-	b.write(Root, "%=x%f", []byte("first"))
-	b.ok(b.Rmdir(ctx, Root, "x"))
-	if a, h, err := b.Create(ctx, Root, "x", New{Mode: 0o600}); err == nil {
-		t.Logf("inode %d too", a.Ino)
-		b.put(h, []byte("second"), 0)
-		b.ok(h.Flush(ctx))
-		h.Release()
-	}
-	b.ok(b.drainSoon())
-	shown := b.files(Root, "")
-	if got := slices.Sorted(maps.Values(shown)); !slices.Equal(got, slices.Sorted(maps.Values(b.all()))) {
-		t.Errorf("shows %q, bucket %q", shown, b.all())
-	}
-}
-
 // A dirty file with no room for the mark of a file beside a directory is not
 // taken away when others make that directory.
 func TestDirtyLongNameAndForeignDirectory(t *testing.T) {
