@@ -64,7 +64,7 @@ func (ch *change) begin(t task) (*job, outcome, error) {
 		}
 	}
 	if r.Want != journal.WantInode {
-		if late := ch.c.opened.Add(lateWrite); ch.c.crashed && r.Nonce != "" && late.After(time.Now()) {
+		if late := ch.c.lateWrites(t.key, r); late.After(time.Now()) {
 			return nil, outcome{due: late, pause: true}, nil
 		}
 		r.Progress = journal.Running
@@ -72,6 +72,31 @@ func (ch *change) begin(t task) (*job, outcome, error) {
 		return &job{key: t.key, row: *r, kind: jobDelete, drop: u}, outcome{}, errors.Join(err, ch.PutRow(t.key, r))
 	}
 	return ch.beginInode(t, r)
+}
+
+// lateWrites returns until when a write that nobody answered may still take
+// effect at a key that is to be empty.
+func (c *Cache) lateWrites(key string, r *journal.Row) time.Time {
+	last, doubtful := c.doubt[key]
+	switch {
+	case r.Nonce == "":
+		return time.Time{}
+	case doubtful:
+		return last.Add(lateWrite)
+	case c.crashed:
+		return c.opened.Add(lateWrite)
+	}
+	return time.Time{}
+}
+
+// noteDoubt remembers when a write ended of which nobody said what came of it.
+func (c *Cache) noteDoubt(key string, cause error) {
+	var e *s3backend.Error
+	if errors.As(cause, &e) && (e.Kind == s3backend.Offline || e.Kind == s3backend.Busy || e.Kind == s3backend.Other) {
+		c.doubt[key] = time.Now()
+		return
+	}
+	delete(c.doubt, key)
 }
 
 // held decides about a key where another inode's only content lies.

@@ -34,6 +34,7 @@ type Cache struct {
 	// Each guards itself.
 	health
 	reaper
+	lingering
 	sidecars
 	listings  listings
 	subdirs   subdirs
@@ -48,6 +49,7 @@ type Cache struct {
 	files  map[Ino]*file
 	flying map[Ino]bool // being sent
 	moves  moves
+	doubt  map[string]time.Time // keys to which a request went that nobody answered, and when
 }
 
 // An origin says what a cache was opened from.
@@ -78,7 +80,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}, moves: newMoves()}
+	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}, moves: newMoves(), doubt: map[string]time.Time{}}
 	c.origin = origin{lock: lock, boot: journal.BootID(), opened: time.Now()}
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()
@@ -100,7 +102,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 // Start attaches the kernel's side and begins to bring the bucket into step.
 func (c *Cache) Start(k Kernel) {
 	c.kernel = k
-	for _, loop := range []func(){c.queue.run, c.syncLoop, c.spaceLoop, c.reapLoop} {
+	for _, loop := range []func(){c.queue.run, c.syncLoop, c.spaceLoop, c.reapLoop, c.lingerLoop} {
 		c.running.Add(1)
 		go func() {
 			defer c.running.Done()

@@ -339,7 +339,8 @@ func (ch *change) dirty(ino Ino, rec *journal.Inode, what journal.Change) error 
 	return ch.wantInode(key, ino, rec, base)
 }
 
-// orphan takes rec's name away; what nobody has open is removed at once.
+// orphan takes rec's name away; what nobody has open is removed at once, or
+// soon if somebody may be about to open it.
 func (ch *change) orphan(ino Ino, rec *journal.Inode, e event) error {
 	if err := setState(rec, e); err != nil {
 		return err
@@ -357,6 +358,10 @@ func (ch *change) orphan(ino Ino, rec *journal.Inode, e event) error {
 			ch.reap = append(ch.reap, ino)
 			return errors.Join(err, ch.PutInode(ino, rec), ch.PutOrphan(ino))
 		}
+	}
+	if rec.Kind != Dir && e == unlinked {
+		ch.committed(func() { ch.c.keep(ino) })
+		return errors.Join(ch.PutInode(ino, rec), ch.PutOrphan(ino))
 	}
 	return ch.erase(ino)
 }

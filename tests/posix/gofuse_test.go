@@ -26,11 +26,6 @@ var gofuseExcept = map[string]func(t *testing.T, dir string){
 	// Holds on no local filesystem: fcntl locks of one process never conflict.
 	// go-fuse leaves the case out itself.
 	"FcntlFlockLocksFile": locksOfOpenFiles,
-
-	// A file that is replaced between the lookup and the open of a path, twice
-	// in one open(2), is ESTALE; an inode without a name cannot be opened.
-	// go-fuse leaves the case out itself.
-	"OpenSymlinkRace": opensOneOrTheOther,
 }
 
 func TestGoFuse(t *testing.T) {
@@ -94,44 +89,6 @@ func locksOfOpenFiles(t *testing.T, dir string) {
 	}
 	if err := lock(files[1], unix.F_RDLCK); !errors.Is(err, syscall.EAGAIN) {
 		t.Errorf("a lock that another open file has: %v, want EAGAIN", err)
-	}
-}
-
-// opensOneOrTheOther opens a path that is a file and a symlink in turns: what
-// is opened is always one of the two, whole.
-func opensOneOrTheOther(t *testing.T, dir string) {
-	const rounds = 300
-	path, next, target := dir+"/path", dir+"/next", dir+"/target"
-	for name, text := range map[string]string{path: "file", target: "target"} {
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	done := make(chan error, 1)
-	go func() {
-		for range rounds {
-			err := errors.Join(os.Symlink("target", next), os.Rename(next, path),
-				os.WriteFile(next, []byte("file"), 0o644), os.Rename(next, path))
-			if err != nil {
-				done <- err
-				return
-			}
-		}
-		done <- nil
-	}()
-	for {
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Error(err)
-			}
-			return
-		default:
-		}
-		data, err := os.ReadFile(path)
-		if err == nil && string(data) != "file" && string(data) != "target" || err != nil && !errors.Is(err, syscall.ESTALE) {
-			t.Errorf("read %q: %v", data, err)
-		}
 	}
 }
 
