@@ -129,6 +129,7 @@ const minimiseLimit = 60 * time.Second
 // and saved.
 func report(t *testing.T, p program, cause error) {
 	t.Helper()
+	t.Logf("%v\nmaking the program short", cause)
 	again := func(q program) bool { return runOnCaches(t, q).err != nil }
 	small := simplify(minimise(p, minimiseLimit, again), again)
 	err := runOnCaches(t, small).err

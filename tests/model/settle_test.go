@@ -12,7 +12,7 @@ import (
 
 // settleRounds bounds how often machines are asked to flush until nothing is
 // left: a conflict at one may come from what the other has just sent.
-const settleRounds = 20
+const settleRounds = 5
 
 // settle brings all changes to the bucket, lets every machine look anew, and
 // compares: all must see what the parties did, each content that several of

@@ -18,6 +18,7 @@ type want struct {
 	changes bool
 	whole   bool
 	content bool // it reads bytes
+	moves   bool // what is here is needed elsewhere from now on
 }
 
 // A meeting says what other parties did at the paths of an operation.
@@ -49,7 +50,8 @@ func (w *world) wants(o op, looks bool) []want {
 		one.whole = true
 	case "rename":
 		mine, ours := w.touched[o.who][o.path]
-		return []want{one, {path: o.to, changes: !looks, whole: ours && mine.whole && o.flag != "exchange"}}
+		one.moves = true
+		return []want{one, {path: o.to, changes: !looks, whole: ours && mine.whole && o.flag != "exchange", moves: o.flag == "exchange"}}
 	}
 	return []want{one}
 }
@@ -139,7 +141,7 @@ func (w *world) note(who party, wants []want, m meeting) {
 			continue
 		}
 		own, before := w.touched[who][x.path]
-		w.touched[who][x.path] = touch{whole: x.whole && !before || own.whole, torn: own.torn, last: w.number}
+		w.touched[who][x.path] = touch{whole: (x.whole && !before || own.whole) && !x.moves, torn: own.torn, last: w.number}
 		if m == fight {
 			w.fought[x.path] = true
 		}

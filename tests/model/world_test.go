@@ -289,7 +289,11 @@ func (w *world) foreignStep(o op) error {
 		return nil
 	}
 	wants := []want{{path: o.path, changes: true, whole: true}}
-	if top := v.missing(o.path); top != o.path {
+	top := v.missing(o.path)
+	if o.verb == "delete" {
+		top = n.lastOf()
+	}
+	if top != o.path {
 		wants[0] = want{path: top, changes: true}
 	}
 	meeting := w.meets(foreign, wants)
@@ -306,6 +310,15 @@ func (w *world) foreignStep(o op) error {
 	v.at(o.path).size = o.n
 	w.note(foreign, wants, meeting)
 	return w.bucket.put(o.path, data)
+}
+
+// lastOf returns the path of what goes with an object: the uppermost of the
+// directories that only its key stands for, itself if there is none.
+func (n *node) lastOf() string {
+	for dir := n.parent; dir.parent != nil && len(dir.children) == 1 && !dir.marker; dir = dir.parent {
+		n = dir
+	}
+	return n.path()
 }
 
 // removeForeign takes an object's name away; directories that only its key
