@@ -183,11 +183,15 @@ func (d *dirStream) rewind() {
 func (d *dirStream) from(after string) { d.after, d.batch, d.ended = after, nil, false }
 
 // seek continues after the entry that has offset off. An offset that was never
-// handed out, or is forgotten, is ErrInvalid.
+// handed out, or is forgotten, is ErrInvalid; but a stream of which nothing was
+// read yet takes it for that of an earlier one, as an NFS server means it.
 func (d *dirStream) seek(ctx context.Context, off uint64) error {
 	if off == 0 {
 		d.rewind()
 		return nil
+	}
+	if d.offset == 0 && off > 2 {
+		return d.resume(ctx, off)
 	}
 	dots, after := 2, ""
 	if off <= 2 {
@@ -200,6 +204,27 @@ func (d *dirStream) seek(ctx context.Context, off uint64) error {
 	}
 	d.at, d.offset = off, max(d.offset, 2)
 	d.dots = dots
+	d.from(after)
+	return nil
+}
+
+// resume continues where a stream before this one had offset off: behind so
+// many names, which is the same place if the directory has not changed and
+// that stream was read from its beginning to there.
+func (d *dirStream) resume(ctx context.Context, off uint64) error {
+	after := ""
+	for left := off - 2; left > 0; {
+		names, err := d.src.ReadDir(ctx, d.dir, after, int(min(left, dirBatch)))
+		if err != nil {
+			return fmt.Errorf("position %d in directory %d: %w", off, d.dir, err)
+		}
+		if len(names) == 0 {
+			break
+		}
+		after, left = names[len(names)-1].Name, left-uint64(len(names))
+	}
+	d.offset, d.dots, d.base = off, 2, off
+	d.marks = append(d.marks[:0], dirMark{off, after, after})
 	d.from(after)
 	return nil
 }

@@ -152,6 +152,31 @@ func TestDirStreamRefusesUnknownOffsets(t *testing.T) {
 	}
 }
 
+// A new stream goes on where another one was, as for an NFS server, which
+// opens the directory for each of its requests.
+func TestDirStreamGoesOnWhereAnotherWas(t *testing.T) {
+	f := fakeNames(3*dirBatch + 5)
+	names, offsets := readAll(t, newDirStream(f, 9))
+	for _, i := range []int{2, 3, dirBatch + 1, 2*dirBatch + 7, len(names) - 1} {
+		d := newDirStream(f, 9)
+		if err := d.seek(t.Context(), offsets[i]); err != nil {
+			t.Fatal(err)
+		}
+		got, after := readAll(t, d)
+		if !slices.Equal(got, names[i+1:]) || !slices.Equal(after, offsets[i+1:]) {
+			t.Fatalf("behind %q come %d names, want %d", names[i], len(got), len(names)-i-1)
+		}
+		if i == 3 {
+			if err := d.seek(t.Context(), offsets[i+2]); err != nil {
+				t.Fatal(err)
+			}
+			if e, ok, err := d.next(t.Context()); err != nil || !ok || e.Name != names[i+3] {
+				t.Fatalf("after a seek back: %v, %v, %v", e.Name, ok, err)
+			}
+		}
+	}
+}
+
 // walker reads, seeks and changes a directory at random, and knows what a seek
 // must lead to.
 type walker struct {

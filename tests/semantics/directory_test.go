@@ -165,6 +165,9 @@ func checkSeeks(t *testing.T, dir string) {
 			t.Fatalf("behind %s comes %v, want %s", all[i].name, got[:min(1, len(got))], all[i+1].name)
 		}
 	}
+	other := newScan(t, dir, 2000)
+	ok(t, other.seek(all[500].offset))
+	equal(t, "what comes behind an offset of another open", other.next()[0].name, all[501].name)
 	// The name at the offset, and some around it, go; others come.
 	at := slices.IndexFunc(all, func(e entry) bool { return e.name == "stays-1500" })
 	for i := at - 20; i <= at; i++ {
