@@ -22,14 +22,17 @@ import (
 
 var failureChecks = map[string]check{
 	"access denied": checkDenied,
-	"the SSE-C key is missing, or is another":             checkCustomerKeys,
-	"no such key, of a listed one":                        checkNoSuchKey,
-	"archived":                                            checkArchived,
-	"locked (Object Lock, MFA delete)":                    checkLocked,
-	"too large":                                           checkTooLarge,
-	"the object was replaced and its old version is gone": checkReplaced,
-	"busy, resets, time-outs":                             checkBusy,
-	"nothing at all":                                      checkOffline,
+	"the SSE-C key is missing, or is another":                       checkCustomerKeys,
+	"the KMS key is disabled or denied":                             checkKMS,
+	"the clock is wrong, the credentials have expired":              checkCredentials,
+	"A damaged cache":                                               checkDamagedCache,
+	"no such key, of a listed one":                                  checkNoSuchKey,
+	"archived":                                                      checkArchived,
+	"locked (Object Lock, MFA delete)":                              checkLocked,
+	"too large":                                                     checkTooLarge,
+	"the object was replaced and its old version is gone":           checkReplaced,
+	"busy, resets, time-outs":                                       checkBusy,
+	"nothing at all":                                                checkOffline,
 	"an answer that is not the object, by length, ETag or checksum": checkOtherAnswers,
 	"The cache's disk is full":                                      checkDiskFull,
 	"A file larger than the cache":                                  checkLargerThanCache,
@@ -96,6 +99,56 @@ func checkCustomerKeys(t *testing.T, _ *stage) {
 	flush(t, m)
 	fails(t, readFile(s.mount(t, "--attrs", "list").Path("f")), syscall.ENOKEY)
 	fails(t, readFile(s.mount(t, "--attrs", "list", "--sse-c-key-file", filepath.Join(dir, "other")).Path("f")), syscall.EKEYREJECTED)
+}
+
+func checkKMS(t *testing.T, _ *stage) {
+	refusedFor(t, s3test.Refusal(400, "KMS.DisabledException"), "KMS.DisabledException")
+}
+
+func checkCredentials(t *testing.T, _ *stage) {
+	refusedFor(t, s3test.Refusal(403, "RequestTimeTooSkewed"), "RequestTimeTooSkewed")
+	refusedFor(t, s3test.Refusal(400, "ExpiredToken"), "ExpiredToken")
+}
+
+// refusedFor checks that a refusal is EACCES, and that log and state say why.
+func refusedFor(t *testing.T, effect s3test.Effect, why string) {
+	t.Helper()
+	s, m := failing(t)
+	s.during(effect, append(reads, writes...), func() {
+		fails(t, readFile(m.Path("a")), syscall.EACCES)
+		equal(t, "that the log says "+why, strings.Contains(m.Log(), why), true)
+		write(t, m.Path("new"), "queued")
+		if status, _ := m.Run(patience, "flush", m.Path("new")); status == 0 {
+			t.Error("flush says that it is done")
+		}
+		if state := xattr(t, m.Path("new"), "user.moorfs.state"); !strings.Contains(state, why) {
+			t.Errorf("the state is %q", state)
+		}
+	})
+	flush(t, m)
+	s.object(t, "new", "queued")
+	holds(t, m.Path("a"), "a")
+}
+
+func checkDamagedCache(t *testing.T, _ *stage) {
+	s, m := failing(t)
+	holds(t, m.Path("a"), "a")
+	ok(t, os.Mkdir(m.Path("dir"), 0o755))
+	write(t, m.Path("dir", "new"), "not uploaded")
+	eventually(t, "what lies beside the data file", func() bool {
+		found, err := filepath.Glob(filepath.Join(m.Cache, "data", "*", "*.meta"))
+		return err == nil && len(found) > 0
+	})
+	ok(t, m.Kill())
+	tables, err := filepath.Glob(filepath.Join(m.Cache, "db", "MANIFEST"))
+	ok(t, err)
+	equal(t, "the number of manifests", len(tables), 1)
+	ok(t, os.WriteFile(tables[0], []byte("damaged"), 0o600))
+	m = mountOf(t, s.S3, harness.Spec{Cache: m.Cache, Options: []string{"--write-back", "1h"}})
+	holds(t, m.Path("dir", "new"), "not uploaded")
+	holds(t, m.Path("a"), "a")
+	flush(t, m)
+	s.object(t, "dir/new", "not uploaded")
 }
 
 func checkNoSuchKey(t *testing.T, _ *stage) {
