@@ -47,27 +47,7 @@
 // compares again what can only have come from the bucket. TestReadOnly compares
 // a read-only mount with a read-only ext4.
 //
-// # Data exerciser
-//
-// TestExercise runs random programs of steps (step.go has them all) on files of
-// a mount: reads, writes, truncations, holes, maps, copies, through several
-// handles at once, and between them what happens to a mount: flush, eviction,
-// unmount, kill -9, an empty cache, other clients of the bucket. A shadow in
-// memory says what each step must show; see exercise_shadow_test.go. The calls
-// are made by a process of their own (the hands), so that neither a fault in a
-// map nor a hang stops the test.
-//
-//	go test ./posix -run Exercise -exercise.steps 100000
-//	go test ./posix -run Exercise -exercise.seed 7 -exercise.steps 2000
-//	go test ./posix -run Exercise -exercise.program failing.txt
-//
-// A program that fails is made smaller while it still fails, and printed.
-//
 // # go-fuse's posixtest
 //
 // TestGoFuse runs the cases that go-fuse has for all filesystems.
-//
-// # Processes
-//
-// TestProcs has several processes use one file: locks, shared maps, appends.
 package posix
