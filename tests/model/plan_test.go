@@ -276,6 +276,8 @@ func (p planner) allocate(o op, n *node) plan {
 		case "zero":
 			n.change(resized(n.data, max(end, n.size)))
 			clear(n.data[o.off:end])
+		case "keep":
+			n.mtime = 0
 		}
 	})
 }

@@ -44,7 +44,7 @@ func (w *world) settle() error {
 	var errs []error
 	due.walk(func(path string, n *node) { // times that nobody has set, all must agree on
 		if g := first.at(path); g != nil && n.kind != dirKind {
-			n.mtime, n.atime = either(n.mtime, g.mtime), either(n.atime, g.atime)
+			n.mtime = either(n.mtime, g.mtime)
 		}
 	})
 	for who, t := range seen {
@@ -58,6 +58,7 @@ func (w *world) settle() error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	due.walk(func(_ string, n *node) { n.atime = 0 }) // all was read
 	return w.agree(due)
 }
 
@@ -214,7 +215,7 @@ func (w *world) judgeFights(due, seen *tree) error {
 			last = append(last, n.data)
 			later, overwritten := w.touched[foreign][path]
 			overwritten = overwritten && who != foreign && later.last > t.last
-			if _, there := holder(found, n.data); !there && !overwritten {
+			if _, there := holder(found, n.data); !there && !overwritten && len(n.data) > 0 {
 				return fmt.Errorf("%q: the %d bytes that %c gave it are lost; there is %s", path, len(n.data), who, lengths(found))
 			}
 		}

@@ -49,9 +49,11 @@ func (w *world) wants(o op, looks bool) []want {
 	case "create", "save", "unlink":
 		one.whole = true
 	case "rename":
-		mine, ours := w.touched[o.who][o.path]
 		one.moves = true
-		return []want{one, {path: o.to, changes: !looks, whole: ours && mine.whole && o.flag != "exchange", moves: o.flag == "exchange"}}
+		n := w.views[o.who].at(o.path)
+		at := w.touched[o.who][o.path]
+		whole := at.whole && o.flag != "exchange" && n != nil && n.kind == fileKind
+		return []want{one, {path: o.to, changes: !looks, whole: whole, moves: o.flag == "exchange"}}
 	}
 	return []want{one}
 }

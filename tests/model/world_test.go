@@ -186,7 +186,7 @@ func (w *world) crash(who party) error {
 			return fmt.Errorf("after the crash %q, which was being written, has %d bytes that it never had together (error %q); at last it had %d, before %d states",
 				n.path(), len(got.data), got.err, len(n.data), len(n.past))
 		}
-		n.data, n.size, n.mtime = got.data, int64(len(got.data)), 0
+		n.data, n.size, n.mtime, n.atime = got.data, int64(len(got.data)), 0, 0
 		n.settle()
 	}
 	return nil
@@ -225,16 +225,20 @@ func (w *world) fileStep(o op) error {
 	return nil
 }
 
-// adoptTimes remembers a time that was shown: from now on it stays.
+// adoptTimes remembers a modification time that was shown: from now on it
+// stays. An access time is known until something is read.
 func (w *world) adoptTimes(o op, got answer) {
-	if got.attr == nil || got.attr.kind == dirKind {
-		return
-	}
 	n := w.views[o.who].at(o.path)
-	if o.verb == "fstat" {
+	if verbs[o.verb].args[0] == 'h' {
 		n = w.open[o.who][o.h].n
 	}
-	if n != nil {
+	if n == nil {
+		return
+	}
+	if got.attr == nil || n.kind == symlinkKind {
+		n.atime = 0
+	}
+	if got.attr != nil && n.kind != dirKind {
 		n.mtime = got.attr.mtime
 	}
 }
