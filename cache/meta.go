@@ -61,6 +61,10 @@ func encodeMeta(rec *journal.Inode) map[string]string {
 	if rec.Rdev != 0 {
 		m["file-rdev"] = strconv.FormatUint(uint64(rec.Rdev), 10)
 	}
+	if old, s3fs := m[metaS3fsXattr]; s3fs && decodeS3fsXattrs(old) != nil {
+		m[metaS3fsXattr] = encodeS3fsXattrs(old, rec)
+		return m
+	}
 	for k, v := range rec.Xattrs {
 		m[metaXattr+percentEncode(strings.TrimPrefix(k, "user."))] = percentEncode(string(v))
 	}
@@ -139,6 +143,14 @@ func decodeForeign(rec *journal.Inode, m map[string]string) {
 	}
 	if m[metaLinkTarget] != "" && rec.Kind != Dir {
 		rec.Kind = Symlink
+	}
+	for name, v := range decodeS3fsXattrs(m[metaS3fsXattr]) {
+		if strings.HasPrefix(name, "user.") {
+			if rec.Xattrs == nil {
+				rec.Xattrs = map[string][]byte{}
+			}
+			rec.Xattrs[name] = v
+		}
 	}
 	decodeID(&rec.Uid, m["uid"])
 	decodeID(&rec.Gid, m["gid"])
