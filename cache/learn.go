@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"math"
 	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
@@ -84,10 +85,11 @@ func (c *Cache) learn(ino Ino, o s3backend.Object, seen seenAt) error {
 		if rec.AttrsKnown && !rewritten(rec.Base, o.Modified) || c.cfg.Attrs != AttrsExact || rec.State != journal.Clean && rec.State != journal.Armed {
 			return nil
 		}
-		kind := rec.Kind
+		kind, touched := rec.Kind, touchedHere(rec)
 		rec.Base, rec.AttrsKnown = baseOf(o), true
 		c.setDefaults(rec)
 		decodeMeta(rec, o)
+		rec.Mtime, rec.Ctime = max(rec.Mtime, touched), max(rec.Ctime, touched)
 		if rec.Kind == Symlink {
 			rec.Target, rec.Size = target, int64(len(target))
 		}
@@ -98,6 +100,15 @@ func (c *Cache) learn(ino Ino, o s3backend.Object, seen seenAt) error {
 		}
 		return ch.PutInode(ino, rec)
 	})
+}
+
+// touchedHere returns when the names in a directory last changed here, which no
+// marker knows; else the beginning of time.
+func touchedHere(rec *journal.Inode) int64 {
+	if rec.Kind == Dir && rec.Mtime > rec.Btime {
+		return rec.Mtime
+	}
+	return math.MinInt64
 }
 
 // linkTarget returns where an object whose metadata says symlink points: its

@@ -241,3 +241,31 @@ func TestSubdirectoriesAreLinks(t *testing.T) {
 	b.reopen()
 	links(d.Ino, 2, "after a remount")
 }
+
+// When the names in a directory changed is known here alone; asking the bucket
+// about its marker again does not take it back.
+func TestDirectoryTimesStay(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := t.Context()
+	d, err := b.Make(ctx, Root, "d", New{Kind: Dir, Mode: 0o755})
+	b.ok(err)
+	b.drain()
+	_, err = b.Make(ctx, d.Ino, "f", New{Kind: Fifo})
+	b.ok(err)
+	before, err := b.Attr(ctx, d.Ino)
+	b.ok(err)
+	b.Cache.mu.Lock()
+	err = b.update("forgotten", func(ch *change) error {
+		rec, _, err := ch.Inode(d.Ino)
+		rec.AttrsKnown = false
+		return errors.Join(err, ch.PutInode(d.Ino, rec))
+	})
+	b.Cache.mu.Unlock()
+	b.ok(err)
+	after, err := b.Attr(ctx, d.Ino)
+	b.ok(err)
+	if !after.Mtime.Equal(before.Mtime) || after.Ctime.Before(before.Ctime) {
+		t.Errorf("modified %v, changed %v; before the bucket was asked %v, %v", after.Mtime, after.Ctime, before.Mtime, before.Ctime)
+	}
+}
