@@ -1,13 +1,14 @@
 package cache
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
-	"math"
+	"maps"
 	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
@@ -85,11 +86,11 @@ func (c *Cache) learn(ino Ino, o s3backend.Object, seen seenAt) error {
 		if rec.AttrsKnown && !rewritten(rec.Base, o.Modified) || c.cfg.Attrs != AttrsExact || rec.State != journal.Clean && rec.State != journal.Armed {
 			return nil
 		}
-		kind, touched := rec.Kind, touchedHere(rec)
+		kind, shown := rec.Kind, *rec
 		rec.Base, rec.AttrsKnown = baseOf(o), true
 		c.setDefaults(rec)
 		decodeMeta(rec, o)
-		rec.Mtime, rec.Ctime = max(rec.Mtime, touched), max(rec.Ctime, touched)
+		keepTouched(rec, &shown)
 		if rec.Kind == Symlink {
 			rec.Target, rec.Size = target, int64(len(target))
 		}
@@ -102,13 +103,20 @@ func (c *Cache) learn(ino Ino, o s3backend.Object, seen seenAt) error {
 	})
 }
 
-// touchedHere returns when the names in a directory last changed here, which no
-// marker knows; else the beginning of time.
-func touchedHere(rec *journal.Inode) int64 {
-	if rec.Kind == Dir && rec.Mtime > rec.Btime {
-		return rec.Mtime
+// keepTouched restores, in what was learnt of a directory anew, the times of
+// changes made here, which no marker knows: mtime of its names, and ctime, if
+// the marker says nothing else than before.
+func keepTouched(rec, shown *journal.Inode) {
+	if rec.Kind != Dir {
+		return
 	}
-	return math.MinInt64
+	same := rec.Mode == shown.Mode && rec.Uid == shown.Uid && rec.Gid == shown.Gid && maps.EqualFunc(rec.Xattrs, shown.Xattrs, bytes.Equal)
+	if shown.Ctime > shown.Btime && same {
+		rec.Ctime = shown.Ctime
+	}
+	if shown.Mtime > shown.Btime {
+		rec.Mtime, rec.Ctime = max(rec.Mtime, shown.Mtime), max(rec.Ctime, shown.Mtime)
+	}
 }
 
 // linkTarget returns where an object whose metadata says symlink points: its
