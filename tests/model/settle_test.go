@@ -200,7 +200,9 @@ func (w *world) judgeFights(due, seen *tree) error {
 		seen.walk(func(p string, n *node) {
 			if (p == path || isConflictCopy(path, p) && w.base.at(p) == nil) && n.kind == fileKind {
 				found[p] = n.data
-				due.insert(p, n.clone(nil))
+				copied := n.clone(nil)
+				copied.atime = 0 // reads stay on their machine
+				due.insert(p, copied)
 			}
 		})
 		var last [][]byte
