@@ -141,6 +141,10 @@ func (w *world) control(o op) error {
 		if o.verb == "remount" {
 			return side.remount()
 		}
+		for path, t := range w.touched[o.who] {
+			t.whole = false // what is changed from now on builds on what may be in the bucket alone
+			w.touched[o.who][path] = t
+		}
 		return side.evict()
 	case "crash":
 		return w.crash(o.who)
