@@ -35,6 +35,7 @@ type listing struct {
 	complete bool
 	seed     maphash.Seed
 	hidden   []s3backend.Entry          // objects that a directory of the same name leaves no name for
+	swept    bool                       // the names that were not shown are gone
 	beside   map[string]s3backend.Entry // objects, by key, that show only if a directory comes
 	seen     map[uint64]struct{}        // hashes of names; a collision shows a deleted name one listing longer
 }
@@ -195,14 +196,15 @@ func (c *Cache) remote() Remote { return c.cfg.Remote }
 func (c *Cache) listed(ls *listing, complete bool) error {
 	ls.complete = complete
 	if complete {
+		if err := c.showHidden(ls); err != nil {
+			return err
+		}
 		if err := c.sweep(ls); err != nil {
 			return err
 		}
-		hidden := ls.hidden
-		if ls.hidden = nil; len(hidden) > 0 { // the directory may be gone now
-			if err := c.merge(ls, hidden); err != nil {
-				return err
-			}
+		ls.swept = true
+		if err := c.showHidden(ls); err != nil {
+			return err
 		}
 	}
 	c.mu.Lock()
@@ -223,6 +225,14 @@ func (c *Cache) listed(ls *listing, complete bool) error {
 		l = journal.Listing{Begun: ls.begun.UnixNano(), Ended: ch.now, Complete: true, Big: len(ls.seen) > 1000}
 		return ch.PutListing(ls.dir, l)
 	})
+}
+
+// showHidden merges again what could not be shown, as more is known by now of
+// the directory that has its name.
+func (c *Cache) showHidden(ls *listing) error {
+	hidden := ls.hidden
+	ls.hidden = nil
+	return c.merge(ls, hidden)
 }
 
 // sweep drops names that a complete listing did not show.

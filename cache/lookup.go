@@ -193,7 +193,7 @@ func (c *Cache) probeName(ctx context.Context, parent Ino, name string, v verdic
 		return err
 	}
 	ls := &listing{dir: parent, prefix: prefix, chunks: chunks, begun: began, seed: probeSeed, seen: map[uint64]struct{}{}}
-	if err := c.merge(ls, entries); err != nil {
+	if err := errors.Join(c.merge(ls, entries), c.showHidden(ls)); err != nil {
 		return err
 	}
 	return c.probed(ls, name, entries, o)
@@ -247,7 +247,9 @@ func (c *Cache) probed(ls *listing, name string, entries []s3backend.Entry, o s3
 		if len(entries) == 0 {
 			c.fresh.sawAbsent(dirName{ls.dir, name}, ls.begun)
 		}
-		return errors.Join(c.sweepNames(ls, []string{name}), c.merge(ls, ls.hidden))
+		err := c.sweepNames(ls, []string{name})
+		ls.swept = true
+		return errors.Join(err, c.showHidden(ls))
 	}
 	c.fresh.saw(v.ino, ls.begun)
 	if rec.Kind == Dir || o.ETag == "" {

@@ -156,6 +156,9 @@ func (ch *change) separate(ls *listing, name, rest string, e s3backend.Entry) (u
 		return name, "", nil
 	}
 	escaped, ok := names.ListedFile(ls.chunks, rest)
+	if _, there := ls.seen[maphash.String(ls.seed, name)]; !isDir && ok && continued(escaped, File) == Dir && !there && !ls.swept {
+		return "", "", nil // where it shows depends on whether the directory is still there
+	}
 	if !ok || !isDir {
 		return escaped, "", nil
 	}

@@ -53,7 +53,7 @@ var (
 
 // baseNames are the names that programs use: few, so that operations meet.
 var baseNames = []string{"a", "a", "a", "b", "b", "b", "c", "c", "d", "d", "d", "e", "e", "a", "b", "d",
-	"ü b.txt", "%41", "x~", ".h", strings.Repeat("l", 250), strings.Repeat("m", 256)}
+	"ü b.txt", "%41", "x~", ".h", strings.Repeat("l", 255), strings.Repeat("m", 256)}
 
 // A decoder guesses, roughly, what there will be when an operation is carried
 // out, so that most operations find something to work on.
