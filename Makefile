@@ -40,7 +40,7 @@ demo: deps device build ## a real S3 server with sample data, mounted (ONCE=1: a
 test: deps device lint servers ## everything that must pass, ten minutes at most
 	go test -race $(RACED)
 	go test $(UNRACED)
-	cd tests && go vet ./... && go test -p 1 -timeout 9m ./...
+	cd tests && go vet ./... && go test -p 2 -timeout 9m ./...
 
 crash: deps device servers ## kill the daemon at random moments (ROUNDS=200)
 	cd tests && go test -count 1 -timeout 0 -v ./crash -crash.rounds $(ROUNDS)

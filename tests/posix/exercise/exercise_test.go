@@ -12,7 +12,7 @@ import (
 
 var (
 	exerciseSeed     = flag.Uint64("exercise.seed", 0, "of the first program of the exerciser; 0: another each time")
-	exerciseSteps    = flag.Int("exercise.steps", 1500, "steps of the exerciser, for each setting")
+	exerciseSteps    = flag.Int("exercise.steps", 600, "steps of the exerciser, for each setting")
 	exerciseProgram  = flag.String("exercise.program", "", "file with a program for the exerciser, in place of random ones")
 	exerciseMinimise = flag.Duration("exercise.minimise", time.Minute, "how long to look for a smaller program that fails")
 )
