@@ -156,7 +156,7 @@ func (z *frozen) readPiece(p []byte, off int64) (int, error) {
 	case z.old.Contains(off, 1):
 		n = z.old.Within(off, n)[0].Len
 		z.f.mu.RUnlock()
-		return z.f.readBase(p[:n], off, objectAt{z.base, z.at})
+		return z.readBase(p[:n], off)
 	}
 	for _, s := range []extent.Set{z.saved, z.old} {
 		if w := s.Within(off, n); len(w) > 0 {
@@ -169,7 +169,23 @@ func (z *frozen) readPiece(p []byte, off int64) (int, error) {
 	}
 	n = z.f.ext.Present.Missing(off, n)[0].Len
 	z.f.mu.RUnlock()
-	return z.f.readBase(p[:n], off, objectAt{z.base, z.at})
+	return z.readBase(p[:n], off)
+}
+
+// readBase reads a range that is only in the bucket. What a cut took away here
+// meanwhile is not missing there.
+func (z *frozen) readBase(p []byte, off int64) (int, error) {
+	n, err := z.f.readBase(p, off, objectAt{z.base, z.at})
+	if errors.Is(err, ErrStale) && z.isThawed() {
+		err = errThawed
+	}
+	return n, err
+}
+
+func (z *frozen) isThawed() bool {
+	z.f.mu.RLock()
+	defer z.f.mu.RUnlock()
+	return z.thawed
 }
 
 // gather saves what is only in the bucket, so that ReadAt needs no request. A
@@ -183,7 +199,10 @@ func (z *frozen) gather(ctx context.Context) error {
 			return nil
 		}
 		p := buf[:min(gap.Len, int64(len(buf)))]
-		if _, err := z.f.readBase(p, gap.Off, objectAt{z.base, z.at}); err != nil {
+		if z.isThawed() {
+			return errThawed
+		}
+		if _, err := z.readBase(p, gap.Off); err != nil {
 			return err
 		}
 		if err := z.keep(p, gap.Off); err != nil {

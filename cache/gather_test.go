@@ -63,3 +63,29 @@ func TestEditOfARemoteFileReadsItBeforeItSends(t *testing.T) {
 		})
 	}
 }
+
+// A file that is cut while it is about to be sent has not lost what it was made
+// of.
+func TestCutBeforeItIsGathered(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Busy})
+	b.write(Root, "f", []byte("first"))
+	b.attempt("p/f")
+	b.write(Root, "f", []byte("second"))
+	asked, answer := make(chan struct{}), make(chan struct{})
+	faults.Hook(func(_ context.Context, c remotetest.Call) error {
+		if c.Op == "head" && c.Keys[0] == "p/f" {
+			close(asked)
+			<-answer
+			faults.Hook(nil)
+		}
+		return nil
+	})
+	b.queue.waitFor([]string{"p/f"})
+	<-asked
+	b.write(Root, "f", []byte("third"))
+	close(answer)
+	b.ok(b.drainSoon())
+	b.bucket(map[string]string{"p/f": "third"})
+}
