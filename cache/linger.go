@@ -31,12 +31,11 @@ func (l *lingering) keep(ino Ino) {
 	l.lingers = append(l.lingers, linger{ino, time.Now().Add(lingerTime)})
 }
 
-// due takes at most reapBatch files whose time has come.
-func (l *lingering) due() (inos []Ino) {
+// take takes at most reapBatch files whose time has come by then.
+func (l *lingering) take(then time.Time) (inos []Ino) {
 	l.lingerMu.Lock()
 	defer l.lingerMu.Unlock()
-	now := time.Now()
-	for len(inos) < min(reapBatch, len(l.lingers)) && l.lingers[len(inos)].until.Before(now) {
+	for len(inos) < min(reapBatch, len(l.lingers)) && l.lingers[len(inos)].until.Before(then) {
 		inos = append(inos, l.lingers[len(inos)].ino)
 	}
 	if l.lingers = l.lingers[len(inos):]; len(l.lingers) == 0 {
@@ -54,12 +53,26 @@ func (c *Cache) lingerLoop() {
 			return
 		case <-tick.C:
 		}
-		for inos := c.due(); len(inos) > 0; inos = c.due() {
-			if err := c.buryAll(inos); err != nil { // the next mount tries again
-				c.cfg.Log.Error("cache: removing unlinked files", "error", err)
-			}
+		for c.buryBefore(time.Now()) {
 		}
 	}
+}
+
+// buryLingering gives up the longest lingering files before their time,
+// because their space is needed, and reports whether there were any.
+func (c *Cache) buryLingering() bool { return c.buryBefore(time.Now().Add(lingerTime)) }
+
+// buryBefore buries some of the files whose time has come by then, and reports
+// whether there were any.
+func (c *Cache) buryBefore(then time.Time) bool {
+	inos := c.take(then)
+	if len(inos) == 0 {
+		return false
+	}
+	if err := c.buryAll(inos); err != nil { // the next mount tries again
+		c.cfg.Log.Error("cache: removing unlinked files", "error", err)
+	}
+	return true
 }
 
 // buryAll removes files without a name, all but those that are open: they go

@@ -41,6 +41,15 @@ func TestOpenOfWhatWasFound(t *testing.T) {
 	})
 }
 
+// Space that only files without a name take is not missing to a writer.
+func TestUnlinkedFilesMakeRoom(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) { c.Size = 20 << 20 })
+	b.write(Root, "f", someBytes(12<<20, 1))
+	b.ok(b.Unlink(t.Context(), Root, "f"))
+	b.write(Root, "g", someBytes(12<<20, 2))
+}
+
 // A lateBucket answers a put with a broken connection and carries it out later.
 type lateBucket struct {
 	Remote

@@ -106,7 +106,7 @@ func (c *Cache) checkDisk() {
 // makeRoom evicts until n bytes fit, and reports whether they do.
 func (c *Cache) makeRoom(n int64) bool {
 	for !c.space.room(n) {
-		if !c.evictOldest() && !c.punchOpen(n) {
+		if !c.evictOldest() && !c.punchOpen(n) && !c.buryLingering() {
 			return false
 		}
 		if c.space.low.Load() {
