@@ -187,26 +187,8 @@ func (ch *change) separate(ls *listing, name, rest string, e s3backend.Entry) (u
 // unescape gives the plain name back to a file whose directory of the same
 // name is gone.
 func (ch *change) unescape(parent Ino, name string) error {
-	n, err := names.Parse(name)
-	if err != nil {
-		return nil // no key is called so
-	}
-	chunks, err := chunksOf(ch.Tx, parent)
-	if err != nil {
-		return err
-	}
-	escaped, ok := names.ListedFile(chunks, n.Component)
-	if !ok {
-		return nil
-	}
-	dir := parent
-	d, found, err := ch.Dirent(dir, escaped)
-	if err == nil && found && d.Kind == Dir { // no room for the mark here
-		path := names.SplitFile(n.Component)
-		dir, escaped = d.Ino, path[len(path)-1]
-		d, found, err = ch.Dirent(dir, escaped)
-	}
-	if err != nil || !found || d.Kind == Dir {
+	at, d, found, err := ch.fileBeside(parent, name)
+	if err != nil || !found {
 		return err
 	}
 	rec, found, err := ch.Inode(d.Ino)
@@ -214,9 +196,34 @@ func (ch *change) unescape(parent Ino, name string) error {
 		return err
 	}
 	rec.Parent, rec.Name = parent, name
-	ch.c.kernel.EntryGone(dir, escaped)
+	ch.c.kernel.EntryGone(at.dir, at.name)
 	ch.c.kernel.EntryGone(parent, name)
-	return errors.Join(ch.DeleteDirent(dir, escaped), ch.PutDirent(parent, name, d), ch.PutInode(d.Ino, rec))
+	return errors.Join(ch.DeleteDirent(at.dir, at.name), ch.PutDirent(parent, name, d), ch.PutInode(d.Ino, rec))
+}
+
+// fileBeside finds the file whose key is that of a directory without its
+// slash, and which therefore has an escaped name.
+func (ch *change) fileBeside(parent Ino, name string) (at dirName, d journal.Dirent, found bool, err error) {
+	n, err := names.Parse(name)
+	if err != nil {
+		return at, d, false, nil // no key is called so
+	}
+	chunks, err := chunksOf(ch.Tx, parent)
+	if err != nil {
+		return at, d, false, err
+	}
+	escaped, ok := names.ListedFile(chunks, n.Component)
+	if !ok {
+		return at, d, false, nil
+	}
+	at = dirName{parent, escaped}
+	d, found, err = ch.Dirent(at.dir, at.name)
+	if err == nil && found && d.Kind == Dir { // no room for the mark here
+		path := names.SplitFile(n.Component)
+		at = dirName{d.Ino, path[len(path)-1]}
+		d, found, err = ch.Dirent(at.dir, at.name)
+	}
+	return at, d, found && d.Kind != Dir, err
 }
 
 // mergeMarker learns of the directory's own object.

@@ -200,6 +200,9 @@ func (ch *change) exchange(r Rename, a, b journal.Dirent) error {
 	if err := errors.Join(ch.mayName(r.NewParent, r.NewName, a.Kind), ch.mayName(r.OldParent, r.OldName, b.Kind)); err != nil {
 		return err
 	}
+	if err := errors.Join(ch.keyFree(r.OldParent, r.OldName, exchanged{a, b}), ch.keyFree(r.NewParent, r.NewName, exchanged{b, a})); err != nil {
+		return err
+	}
 	recA, foundA, errA := ch.Inode(a.Ino)
 	recB, foundB, errB := ch.Inode(b.Ino)
 	if err := errors.Join(errA, errB); err != nil || !foundA || !foundB {
@@ -215,6 +218,22 @@ func (ch *change) exchange(r Rename, a, b journal.Dirent) error {
 	err := errors.Join(ch.PutDirent(r.OldParent, r.OldName, b), ch.PutDirent(r.NewParent, r.NewName, a),
 		ch.leaveName(a.Ino, recA, keyA), ch.leaveName(b.Ino, recB, keyB))
 	return errors.Join(err, ch.enterName(a.Ino, recA), ch.enterName(b.Ino, recB), ch.touched(r.OldParent), ch.touched(r.NewParent))
+}
+
+// exchanged says what leaves a name and what gets it.
+type exchanged struct{ old, new journal.Dirent }
+
+// keyFree refuses to give a directory's name to a file where the object with
+// that very key already shows beside the directory.
+func (ch *change) keyFree(parent Ino, name string, x exchanged) error {
+	if x.old.Kind != Dir || x.new.Kind == Dir {
+		return nil
+	}
+	_, _, taken, err := ch.fileBeside(parent, name)
+	if err == nil && taken {
+		err = ErrInvalid
+	}
+	return err
 }
 
 // leaveName is leaveKey; a directory's keys follow by its move.
