@@ -47,7 +47,7 @@ func (ch *change) begin(t task) (*job, outcome, error) {
 		return nil, outcome{after: task}, nil
 	}
 	if r.After != "" {
-		if _, found, err := ch.Row(r.After); err != nil || found {
+		if a, found, err := ch.Row(r.After); err != nil || found && a.Want == journal.WantInode {
 			return nil, outcome{after: r.After}, err
 		}
 		r.After = ""

@@ -52,7 +52,7 @@ func (c *Cache) flushKeys(ctx context.Context, tasks []task) map[string]outcome 
 	var deletes []*job
 	for _, t := range tasks {
 		if dir, ok := movedDir(t.key); ok {
-			out[t.key] = c.runMove(ctx, dir)
+			out[t.key] = c.runMove(ctx, t, dir)
 			continue
 		}
 		j, o, err := c.begin(t)

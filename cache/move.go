@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
@@ -30,9 +31,17 @@ type moveStep struct {
 	queued []string // keys that wait for their copies now
 }
 
-// startMove has the keys below a directory follow its name. after is a key
-// whose row must be gone first, if any.
+// startMove has the keys below a directory follow its name. after is the key of
+// the marker that must be written before they go, if any; one that an earlier
+// rename named counts on while they are still where that left them.
 func (ch *change) startMove(dir Ino, rec *journal.Inode, after string) error {
+	earlier, found, err := ch.Move(dir)
+	if err != nil {
+		return err
+	}
+	if found && (after == "" || !strings.HasPrefix(rec.Prefix, after)) {
+		after = earlier.After
+	}
 	ch.poke[moveTask(dir)] = poke{due: ch.now}
 	ch.committed(func() { ch.c.moves.set(dir, rec.Prefix) })
 	return ch.PutMove(dir, journal.Move{After: after, Since: ch.now})
@@ -40,7 +49,10 @@ func (ch *change) startMove(dir Ino, rec *journal.Inode, after string) error {
 
 func (ch *change) endMove(dir Ino) error {
 	ch.poke[moveTask(dir)] = poke{settled: true}
-	ch.committed(func() { ch.c.moves.end(dir) })
+	ch.committed(func() {
+		ch.c.moves.end(dir)
+		delete(ch.c.moves.backlogs, dir)
+	})
 	return ch.DeleteMove(dir)
 }
 
@@ -48,25 +60,18 @@ func (ch *change) endMove(dir Ino) error {
 // says, name by name: each is either wholly at the old prefix or wholly at the
 // new one, so that whatever happens meanwhile happens at the right key. What
 // follows for the objects is in the rows.
-func (c *Cache) runMove(ctx context.Context, dir Ino) outcome {
-	var queued []string
-	listed, stalled := false, time.Time{}
+func (c *Cache) runMove(ctx context.Context, t task, dir Ino) outcome {
+	listed := false
 	for ctx.Err() == nil {
-		if len(queued) > moveAhead {
-			left, err := c.unsettled(queued)
-			if err != nil {
-				return c.moveFailed(dir, err)
+		ahead, err := c.movedAhead(dir)
+		if err != nil {
+			return c.moveFailed(dir, err)
+		}
+		if len(ahead) > 0 { // the copies need the worker that this one is
+			if t.asked {
+				c.queue.kick(ahead)
 			}
-			if stalled.IsZero() || len(left) < len(queued) {
-				stalled = time.Now()
-			}
-			if queued = left; len(queued) > moveAhead && time.Since(stalled) < moveStall {
-				select {
-				case <-ctx.Done():
-				case <-time.After(moveLook):
-				}
-				continue
-			}
+			return outcome{due: time.Now().Add(moveLook), pause: true}
 		}
 		s, err := c.stepMove(dir, listed)
 		switch {
@@ -82,25 +87,46 @@ func (c *Cache) runMove(ctx context.Context, dir Ino) outcome {
 			}
 			listed = true
 		}
-		queued = append(queued, s.queued...)
 	}
 	return outcome{due: time.Now()}
 }
 
-// unsettled drops keys that have settled from the front.
-func (c *Cache) unsettled(keys []string) ([]string, error) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
+// A backlog is the keys for which a move has made copies wait.
+type backlog struct {
+	keys  []string
+	since time.Time // when one of them settled last, of too many; zero: they are not too many
+}
+
+// movedAhead returns the keys whose copies a move shall let be made before it
+// goes on; none: it shall go on.
+func (c *Cache) movedAhead(dir Ino) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.moves.backlogs[dir]
+	if b == nil || len(b.keys) <= moveAhead {
+		return nil, nil
+	}
+	settled := false
 	err := c.view(func(tx *journal.Tx) error {
-		for len(keys) > 0 {
-			if r, found, err := tx.Row(keys[0]); err != nil || found && r.Progress != journal.Refusing {
+		for len(b.keys) > 0 {
+			if r, found, err := tx.Row(b.keys[0]); err != nil || found && r.Progress != journal.Refusing {
 				return err
 			}
-			keys = keys[1:]
+			b.keys, settled = b.keys[1:], true
 		}
 		return nil
 	})
-	return keys, err
+	if settled || b.since.IsZero() {
+		b.since = time.Now()
+	}
+	if err != nil || len(b.keys) <= moveAhead {
+		b.since = time.Time{}
+		return nil, err
+	}
+	if time.Since(b.since) >= moveStall {
+		return nil, nil
+	}
+	return b.keys, nil
 }
 
 // moveFailed notes why a move cannot go on, and when to try again.
@@ -141,6 +167,7 @@ func (c *Cache) stepMove(dir Ino, listed bool) (s moveStep, err error) {
 	})
 	if err == nil && !s.done && !s.list && s.after == "" {
 		c.moved.Add(1)
+		c.moves.queued(dir, s.queued)
 	}
 	return s, err
 }

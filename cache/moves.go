@@ -42,12 +42,28 @@ func movedDir(task string) (dir Ino, ok bool) {
 // keys below the prefix of one, its source, are its own until its move has
 // ended: nothing is sent to or deleted at them. Guarded by Cache.mu.
 type moves struct {
-	sources map[Ino]string
-	owners  map[string]Ino // by source
-	pieces  int            // sources of directories that stand for a piece of a long name
+	sources  map[Ino]string
+	owners   map[string]Ino // by source
+	pieces   int            // sources of directories that stand for a piece of a long name
+	backlogs map[Ino]*backlog
 }
 
-func newMoves() moves { return moves{sources: map[Ino]string{}, owners: map[string]Ino{}} }
+func newMoves() moves {
+	return moves{sources: map[Ino]string{}, owners: map[string]Ino{}, backlogs: map[Ino]*backlog{}}
+}
+
+// queued adds keys to the backlog of a move.
+func (m *moves) queued(dir Ino, keys []string) {
+	if len(keys) == 0 {
+		return
+	}
+	b := m.backlogs[dir]
+	if b == nil {
+		b = &backlog{}
+		m.backlogs[dir] = b
+	}
+	b.keys = append(b.keys, keys...)
+}
 
 func (m *moves) has(dir Ino) bool {
 	_, ok := m.sources[dir]

@@ -398,6 +398,17 @@ func (q *queue) publish() {
 	q.stats.Store(s)
 }
 
+// kick makes keys urgent.
+func (q *queue) kick(keys []string) {
+	q.do(func() {
+		for _, key := range keys {
+			if it := q.items[key]; it != nil && !it.refused {
+				q.hurry(it)
+			}
+		}
+	})
+}
+
 // kickOthers makes everything but one key urgent, and reports whether there is
 // anything that could move.
 func (q *queue) kickOthers(own string) bool {

@@ -148,8 +148,8 @@ func (ch *change) dropRow(key string) error {
 	return ch.DeleteRow(key)
 }
 
-// rowAfter has what is to be done at a key wait until the row of another has
-// gone.
+// rowAfter has the deletion at a key wait until the object is there that is
+// wanted at another; no longer than it is wanted.
 func (ch *change) rowAfter(key, after string) error {
 	if after == "" {
 		return nil
@@ -176,7 +176,7 @@ func (ch *change) wantInode(key string, ino Ino, rec *journal.Inode, known journ
 	if r.Ino != ino && r.Nonce != "" {
 		r.NonceGen = otherInode
 	}
-	r.Want, r.Ino = journal.WantInode, ino
+	r.Want, r.Ino, r.After = journal.WantInode, ino, ""
 	ch.arm(r)
 	return ch.putRowSized(key, r, rec.Size)
 }
