@@ -69,10 +69,9 @@ func TestEditOfARemoteFileReadsItBeforeItSends(t *testing.T) {
 func TestCutBeforeItIsGathered(t *testing.T) {
 	t.Parallel()
 	b, faults := newFaulty(t)
-	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Busy})
+	faults.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Busy, Forever: true})
 	b.write(Root, "f", []byte("first"))
 	b.attempt("p/f")
-	b.write(Root, "f", []byte("second"))
 	asked, answer := make(chan struct{}), make(chan struct{})
 	faults.Hook(func(_ context.Context, c remotetest.Call) error {
 		if c.Op == "head" && c.Keys[0] == "p/f" {
@@ -82,8 +81,10 @@ func TestCutBeforeItIsGathered(t *testing.T) {
 		}
 		return nil
 	})
+	b.write(Root, "f", []byte("second"))
 	b.queue.waitFor([]string{"p/f"})
 	<-asked
+	faults.Heal()
 	b.write(Root, "f", []byte("third"))
 	close(answer)
 	b.ok(b.drainSoon())
