@@ -76,6 +76,23 @@ func (ch *change) yield(j *job, r *journal.Row, rec *journal.Inode, e *conflictE
 	return outcome{settled: true}, nil
 }
 
+// loseSource ends a lineage that was only renamed here, while others replaced or
+// removed the object that was to be copied: of ours there is no content, and
+// what they made of it stays where they did.
+func (ch *change) loseSource(j *job, r *journal.Row, rec *journal.Inode) (outcome, error) {
+	dir, name, at := rec.Parent, rec.Name, rec.At
+	r.Want, r.Ino = journal.WantNothing, 0
+	err := errors.Join(ch.unsent(j, rec, flushRetry), ch.orphan(j.row.Ino, rec, unlinked),
+		ch.release(at, j.row.Ino), ch.putRow(j.key, r))
+	if err != nil {
+		return outcome{}, err
+	}
+	ch.c.kernel.EntryGone(dir, name)
+	ch.c.cfg.Log.Warn("cache: a renamed file is gone: its object was replaced or removed in the bucket before it could be copied",
+		"key", j.key, "was", at)
+	return outcome{settled: true}, nil
+}
+
 // A parking place is a free name for a file that met a foreign change.
 type parking struct {
 	dir       Ino

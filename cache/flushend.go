@@ -200,6 +200,8 @@ func (ch *change) failed(j *job, r *journal.Row, cause error) (outcome, error) {
 	case errors.Is(cause, errKeyEmpty):
 		r.Known = journal.KnownAbsent
 		return ch.tryAgain(j, r, rec)
+	case errors.Is(cause, errSourceGone) && rec.Kind == File && rec.Changed&journal.ChangedData == 0 && j.f != nil && !j.f.whole():
+		return ch.loseSource(j, r, rec)
 	case errors.Is(cause, errSourceGone):
 		rec.Changed |= journal.ChangedData
 		if rec.Kind == Dir {
@@ -209,6 +211,8 @@ func (ch *change) failed(j *job, r *journal.Row, cause error) (outcome, error) {
 		o, again := ch.tryAgain(j, r, rec)
 		return o, errors.Join(err, again)
 	case errors.Is(cause, errThawed), errors.Is(cause, errSuperseded):
+		return ch.tryAgain(j, r, rec)
+	case r.Want != journal.WantInode || r.Ino != j.row.Ino: // of no interest any more
 		return ch.tryAgain(j, r, rec)
 	}
 	return ch.retryLater(j, r, rec, cause)

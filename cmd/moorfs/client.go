@@ -13,6 +13,10 @@ import (
 // errNoDaemon says that nobody listens at a socket.
 var errNoDaemon = errors.New("the mount's daemon does not answer")
 
+// errCutOff says that the daemon was there and ended, or was killed, in the
+// middle of a conversation.
+var errCutOff = errors.New("the mount's daemon ended without an answer")
+
 // ask sends one request to the daemon behind socket and returns its last
 // answer; tell hears of progress. The error is *leftover or errBusy where the
 // daemon said so.
@@ -37,13 +41,13 @@ func ask(ctx context.Context, socket string, req request, tell func(cache.Progre
 
 func converse(conn net.Conn, req request, tell func(cache.Progress)) (reply, error) {
 	if err := json.NewEncoder(conn).Encode(req); err != nil {
-		return reply{}, fmt.Errorf("ask the mount's daemon: %w", err)
+		return reply{}, fmt.Errorf("%w: %w", errCutOff, err)
 	}
 	in := json.NewDecoder(conn)
 	for {
 		var r reply
 		if err := in.Decode(&r); err != nil {
-			return reply{}, fmt.Errorf("the mount's daemon ended without an answer: %w", err)
+			return reply{}, fmt.Errorf("%w: %w", errCutOff, err)
 		}
 		if r.Progress != nil && tell != nil {
 			tell(*r.Progress)

@@ -65,7 +65,7 @@ func umount(req umountRequest) error {
 		return removeDead(dir)
 	}
 	err = stopDaemon(m, req.limit)
-	if !errors.Is(err, errNoDaemon) {
+	if !errors.Is(err, errNoDaemon) && !errors.Is(err, errCutOff) {
 		return err
 	}
 	if ended, waitErr := waitExit(m.Pid, m.Start, dying); waitErr != nil || !ended {
