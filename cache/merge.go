@@ -80,6 +80,11 @@ func (ch *change) mergeEntry(ls *listing, dir *journal.Inode, e s3backend.Entry)
 		}
 		return gone, err
 	}
+	if !e.Prefix && continued(name, File) == Dir {
+		if _, pending, err := ch.Row(e.Key); err != nil || pending || ch.c.listings.settledSince(e.Key, ls.begun) {
+			return gone, err // the listing is behind what was done here
+		}
+	}
 	changed, err := ch.show(ls, name, continued(name, kind), e)
 	if err == nil && changed {
 		gone = name

@@ -181,13 +181,26 @@ func (w *world) merge() *tree {
 		}
 	}
 	due.walk(func(path string, n *node) { // who takes a directory's last name leaves a marker
-		for _, v := range w.views {
-			if d := v.at(path); d != nil && d.kind == dirKind && d.marker {
+		for who, v := range w.views {
+			if d := v.at(path); d != nil && d.kind == dirKind && d.marker && !w.movedByOthers(who, path) {
 				n.marker = true
 			}
 		}
 	})
 	return due
+}
+
+// movedByOthers reports whether another party gave a path to something else, so
+// that what who sees there is out of date.
+func (w *world) movedByOthers(who party, path string) bool {
+	for other, touches := range w.touched {
+		for touched := range touches {
+			if other != who && (touched == path || strings.HasPrefix(path, touched+"/")) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // judgeFights checks what became of paths that two parties changed, and puts
