@@ -111,10 +111,14 @@ type Status struct {
 	Work       []WorkInfo     `json:"work,omitempty"` // at most 100 keys, the oldest first
 }
 
-// ConflictInfo is one parked file.
+// ConflictInfo is one conflict that nobody has decided yet.
 type ConflictInfo struct {
-	Path   string    `json:"path"`
-	Parked string    `json:"parked"`
+	ID     string    `json:"id"`               // for KeepMine and KeepTheirs
+	Path   string    `json:"path"`             // the key that others changed
+	Name   string    `json:"name"`             // its file, as a path below the mount
+	Parked string    `json:"parked,omitempty"` // the key that ours got; empty: ours is only in the cache
+	File   string    `json:"file,omitempty"`   // where ours is, as a path below the mount; empty: nowhere
+	Size   int64     `json:"size"`             // of ours, in bytes
 	When   time.Time `json:"when"`
 }
 

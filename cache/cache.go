@@ -49,6 +49,7 @@ type Cache struct {
 	files  map[Ino]*file
 	flying map[Ino]bool // being sent
 	moves  moves
+	parked conflicted           // conflicts that nobody has decided
 	doubt  map[string]time.Time // keys to which a request went that nobody answered, and when
 }
 
@@ -80,7 +81,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}, moves: newMoves(), doubt: map[string]time.Time{}}
+	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}, moves: newMoves(), parked: conflicted{}, doubt: map[string]time.Time{}}
 	c.origin = origin{lock: lock, boot: journal.BootID(), opened: time.Now()}
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()

@@ -224,7 +224,7 @@ func TestConflictKeepsBoth(t *testing.T) {
 		t.Errorf("%s reads %q", parked, got)
 	}
 	b.bucket(map[string]string{"p/f.txt": "theirs", "p/" + parked: "ours"})
-	if s := b.Status(); len(s.Conflicts) != 1 {
+	if s := b.Status(); len(s.Conflicts) != 1 || s.Conflicts[0].File != parked {
 		t.Errorf("status %+v", s)
 	}
 	state, err := b.Xattr(t.Context(), b.lookup(parked), XattrState)

@@ -49,6 +49,16 @@ const (
 	AttrsList  AttrMode = "list"  // never
 )
 
+// ConflictPolicy says whose content has the name when others changed an
+// object that was changed here too.
+type ConflictPolicy string
+
+const (
+	KeepBoth   ConflictPolicy = "keep-both" // theirs; ours gets a name beside it. The zero value means it too
+	MineWins   ConflictPolicy = "mine"      // ours replaces theirs
+	TheirsWins ConflictPolicy = "theirs"    // theirs; ours stays in the cache until somebody decides
+)
+
 // Config is what a cache is opened with. Durations and sizes have no
 // defaults here except where a zero is said to mean one: the command line is
 // the only place that knows defaults.
@@ -68,6 +78,7 @@ type Config struct {
 	OpenRest     time.Duration // an open file is published after so long without a write
 	Durability   Durability
 	ReadOnly     bool
+	OnConflict   ConflictPolicy
 
 	AttrTTL     time.Duration
 	ListTTL     time.Duration

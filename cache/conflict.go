@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -12,12 +13,51 @@ import (
 	"github.com/moorfs/moorfs/s3backend"
 )
 
-// conflict parks our file: the bucket's version keeps the name, ours gets one
-// of its own beside it and is uploaded there. No byte moves, and writers go on.
+// conflict decides, as the policy says, between our content and the one that
+// others put at its key.
 func (ch *change) conflict(j *job, r *journal.Row, rec *journal.Inode, e *conflictError) (outcome, error) {
 	if rec.Changed&journal.ChangedData == 0 && rec.At == j.key {
 		return ch.yield(j, r, rec, e)
 	}
+	if rec.At == j.key { // what is not here may be gone
+		rec.Changed |= journal.ChangedData
+		if err := ch.ownAll(j); err != nil {
+			return outcome{}, err
+		}
+	}
+	switch ch.c.cfg.OnConflict {
+	case MineWins:
+		return ch.insist(j, r, rec, e)
+	case TheirsWins:
+		return ch.putAside(j, r, rec, e)
+	}
+	return ch.park(j, r, rec, e)
+}
+
+// ownAll makes all that is here of a file its own content: the version that
+// the clean part came from may be gone.
+func (ch *change) ownAll(j *job) error {
+	if j.f == nil {
+		return nil
+	}
+	e := j.f.extents()
+	e.Dirty = e.Present.Clone()
+	ch.committed(func() { j.f.ext.Dirty = e.Dirty.Clone() })
+	return ch.PutExtents(j.f.ino, e)
+}
+
+// insist has our content replace the version of the others that was just seen,
+// and no later one.
+func (ch *change) insist(j *job, r *journal.Row, rec *journal.Inode, e *conflictError) (outcome, error) {
+	setKnown(r, baseOf(e.theirs))
+	ch.c.cfg.Log.Warn("cache: conflict: the object was changed in the bucket while it was changed here; ours replaces it",
+		"key", j.key, "theirs", e.theirs.ETag, "version", e.theirs.Version)
+	return ch.tryAgain(j, r, rec)
+}
+
+// park leaves the name to the bucket's version; ours gets one of its own beside
+// it and is uploaded there. No byte moves, and writers go on.
+func (ch *change) park(j *job, r *journal.Row, rec *journal.Inode, e *conflictError) (outcome, error) {
 	oldDir, old := rec.Parent, rec.Name
 	p, err := ch.parkingPlace(rec)
 	if errors.Is(err, ErrNameTooLong) {
@@ -34,15 +74,12 @@ func (ch *change) conflict(j *job, r *journal.Row, rec *journal.Inode, e *confli
 	}
 	rec.Parent, rec.Name, rec.Ctime = p.dir, p.name, ch.now
 	rec.Changed |= journal.ChangedMeta
-	if rec.At == j.key { // what is not here may be gone
-		rec.Changed |= journal.ChangedData
-	}
 	theirs := s3backend.Entry{Key: j.key, Size: e.theirs.Size, ETag: e.theirs.ETag, Modified: e.theirs.Modified}
 	r.Want, r.Ino = journal.WantNothing, 0
 	err = errors.Join(ch.PutInode(j.row.Ino, rec),
 		ch.PutDirent(p.dir, p.name, journal.Dirent{Ino: j.row.Ino, Kind: rec.Kind}),
 		ch.putRow(j.key, r), ch.wantInode(p.key, j.row.Ino, rec, journal.Base{}),
-		ch.PutConflict(ch.now, j.row.Ino, journal.Conflict{Old: j.key, New: p.key, Ours: r.ETag, Theirs: e.theirs.ETag, When: ch.now, Ino: j.row.Ino}))
+		ch.noteConflict(journal.Conflict{Old: j.key, New: p.key, Ours: r.ETag, Theirs: e.theirs.ETag, When: ch.now, Ino: j.row.Ino}))
 	if err != nil {
 		return outcome{}, err
 	}
@@ -120,7 +157,7 @@ func (ch *change) parkingPlace(rec *journal.Inode) (p parking, err error) {
 	if ext == clean || len(ext) > 32 {
 		ext = "" // a dot file has no extension
 	}
-	stem := strings.TrimSuffix(clean, ext)
+	stem := unmarked(strings.TrimSuffix(clean, ext))
 	for try := 1; ; try++ {
 		tail := ch.conflictMark(try) + ext
 		room := min(255-len(tail), maxKey-max(len(dir.Prefix), len(dir.Next))-len(tail))
@@ -147,6 +184,20 @@ func (ch *change) conflictMark(try int) string {
 		mark += fmt.Sprint(" ", try)
 	}
 	return mark + ")"
+}
+
+// conflictMarked matches what conflictMark appends.
+var conflictMarked = regexp.MustCompile(`^(.+) \(conflict .+ \d{4}-\d\d-\d\d \d{6}( \d+)?\)$`)
+
+// unmarked takes the mark of an earlier conflict away: a name has one at most.
+func unmarked(stem string) string {
+	for {
+		m := conflictMarked.FindStringSubmatch(stem)
+		if m == nil {
+			return stem
+		}
+		stem = m[1]
+	}
 }
 
 func hostRune(r rune) rune {

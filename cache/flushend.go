@@ -237,7 +237,7 @@ func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause e
 		e, wait = flushRefused, retryRefused
 		r.Progress = journal.Refusing
 		if errors.Is(cause, ErrStale) {
-			out.failure = "conflict: base lost: " + out.failure
+			out.failure = baseLost + ": " + out.failure
 		}
 	}
 	r.Attempts++

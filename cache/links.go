@@ -85,13 +85,17 @@ func (c *Cache) links(dir Ino) uint32 {
 	return uint32(2 + n)
 }
 
-// PutDirent is the journal's, and counts.
+// PutDirent is the journal's, and counts; a parked file that gets another name
+// is a conflict no more.
 func (ch *change) PutDirent(parent Ino, name string, d journal.Dirent) error {
 	if err := ch.uncount(parent, name); err != nil {
 		return err
 	}
 	if d.Kind == Dir {
 		ch.count(parent, 1)
+	}
+	if err := ch.renamedByUser(dirName{parent, name}, d.Ino); err != nil {
+		return err
 	}
 	return ch.Tx.PutDirent(parent, name, d)
 }

@@ -36,7 +36,7 @@ func (c *Cache) recover() error {
 	if err := c.ensureRoot(); err != nil {
 		return err
 	}
-	if err := errors.Join(c.recoverMoves(), c.recoverRows(start)); err != nil {
+	if err := errors.Join(c.recoverConflicts(), c.recoverMoves(), c.recoverRows(start)); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
 	if err := c.countData(); err != nil {
@@ -333,6 +333,9 @@ func (c *Cache) rebuild(cause error) (journal.Start, error) {
 // rebuildFile queues one dirty file again, in its directory, which is made
 // known if it is not.
 func (ch *change) rebuildFile(s sidecar) error {
+	if isAsideFile(&s.Inode) {
+		return ch.rebuildAside(s)
+	}
 	dir, err := ch.rebuildDir(s.Prefix)
 	if err != nil {
 		return err

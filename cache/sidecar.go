@@ -64,6 +64,9 @@ func (c *Cache) sidecarOf(tx *journal.Tx, ino Ino, rec *journal.Inode) (s sideca
 			return s, err
 		}
 	}
+	if isAsideFile(rec) {
+		return sidecar{Ino: ino, Prefix: rec.Prefix, Inode: *rec}, nil
+	}
 	if rec.State == journal.Clean || rec.State == journal.Orphan || rec.Parent == 0 || rec.Changed == 0 {
 		return s, nil // nothing that is only here
 	}

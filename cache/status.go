@@ -60,6 +60,8 @@ func (c *Cache) stateOf(ino Ino, rec *journal.Inode) string {
 		u, _, uploading, err := tx.Upload(key)
 		switch {
 		case err != nil:
+		case strings.HasPrefix(r.Error, baseLost):
+			state = r.Error
 		case r.Progress == journal.Refusing:
 			state = "failed: " + r.Error
 		case r.Progress == journal.Running && uploading && rec.Size > 0:
@@ -88,12 +90,10 @@ func (c *Cache) Status() Status {
 		DirtyBytes: q.bytes, Queued: q.queued, Running: q.running, Refused: q.refused, Uploaded: c.sent.Load(), Online: c.online(), LastError: q.failure}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	err := c.view(func(tx *journal.Tx) error {
+	err := c.view(func(tx *journal.Tx) (confErr error) {
 		err := errors.Join(c.movesAtWork(tx, &s), c.rowsAtWork(tx, &s))
-		return errors.Join(err, tx.Conflicts(func(_ int64, _ Ino, x journal.Conflict) error {
-			s.Conflicts = append(s.Conflicts, ConflictInfo{Path: x.Old, Parked: x.New, When: time.Unix(0, x.When)})
-			return nil
-		}))
+		s.Conflicts, confErr = c.conflictsIn(tx)
+		return errors.Join(err, confErr)
 	})
 	if err != nil {
 		s.LastError = oneLine(err)

@@ -348,6 +348,9 @@ func (ch *change) orphan(ino Ino, rec *journal.Inode, e event) error {
 	if err := ch.DeleteDirent(rec.Parent, rec.Name); err != nil {
 		return err
 	}
+	if err := ch.forgetConflict(ino); err != nil {
+		return err
+	}
 	rec.State, rec.Parent, rec.Name, rec.Nlink, rec.Ctime = journal.Orphan, 0, "", 0, ch.now
 	if f := ch.c.files[ino]; f != nil {
 		f.orphan.Store(true)
@@ -377,6 +380,9 @@ func (ch *change) attached(ino Ino) error {
 		if err != nil {
 			return err
 		}
+		if found && isAsideFile(rec) {
+			return nil
+		}
 		if !found || rec.Parent == 0 {
 			return ErrStale
 		}
@@ -393,7 +399,7 @@ func (ch *change) erase(ino Ino) error {
 			return err
 		}
 	}
-	return errors.Join(ch.DeleteInode(ino), ch.DeleteExtents(ino), ch.DeleteListing(ino), ch.DeleteOrphan(ino))
+	return errors.Join(ch.forgetConflict(ino), ch.DeleteInode(ino), ch.DeleteExtents(ino), ch.DeleteListing(ino), ch.DeleteOrphan(ino))
 }
 
 // record reads an inode's record.

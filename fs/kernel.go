@@ -25,6 +25,7 @@ const (
 	forgetEntry forget = iota
 	forgetContent
 	forgetAttrs
+	forgotten // nothing: all before it has been told
 )
 
 // A note is one thing that the kernel shall forget. Equal notes that wait are
@@ -33,6 +34,7 @@ type note struct {
 	what forget
 	ino  cache.Ino // of an entry, its parent
 	name string
+	told chan struct{} // of forgotten: closed then
 }
 
 // A kernel implements cache.Kernel: notes go into a queue, and one goroutine
@@ -57,7 +59,9 @@ func newKernel(log *slog.Logger) *kernel {
 
 // EntryGone makes the kernel look name up again. It returns at once and may be
 // called with locks held and from inside a request.
-func (k *kernel) EntryGone(parent cache.Ino, name string) { k.add(note{forgetEntry, parent, name}) }
+func (k *kernel) EntryGone(parent cache.Ino, name string) {
+	k.add(note{what: forgetEntry, ino: parent, name: name})
+}
 
 // ContentChanged makes the kernel drop its pages and attributes of ino. It
 // returns at once and may be called with locks held and from inside a request.
@@ -65,6 +69,21 @@ func (k *kernel) ContentChanged(ino cache.Ino) { k.add(note{what: forgetContent,
 
 // attrsChanged makes the kernel ask for the attributes of ino again.
 func (k *kernel) attrsChanged(ino cache.Ino) { k.add(note{what: forgetAttrs, ino: ino}) }
+
+// settled waits until the kernel was told all that it shall forget by now. Not
+// to be called from inside a request.
+func (k *kernel) settled(ctx context.Context) error {
+	n := note{what: forgotten, told: make(chan struct{})}
+	k.add(n)
+	select {
+	case <-n.told:
+		return nil
+	case <-k.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 func (k *kernel) add(n note) {
 	k.mu.Lock()
@@ -111,6 +130,8 @@ func (k *kernel) take() (notes []note, closed bool) {
 func (k *kernel) tell(to notifier, n note) {
 	var status fuse.Status
 	switch n.what {
+	case forgotten:
+		close(n.told)
 	case forgetEntry:
 		status = to.EntryNotify(uint64(n.ino), n.name)
 	case forgetContent:

@@ -108,6 +108,10 @@ func (s *Server) Unmount() error {
 	return nil
 }
 
+// Settled returns once the kernel shows what the cache has changed by itself by
+// now. Not to be called from inside a request.
+func (s *Server) Settled(ctx context.Context) error { return s.kernel.settled(ctx) }
+
 // Mountpoint returns the absolute path of the mountpoint, without symbolic
 // links.
 func (s *Server) Mountpoint() string { return s.mountpoint }

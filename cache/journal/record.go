@@ -75,7 +75,7 @@ type Inode struct {
 	Generation   uint64 // counts changes; compared to tell what an upload carried
 	Parent       Ino    // 0: no name any more
 	Name         string // in Parent
-	Prefix       string // directories: all keys below begin so
+	Prefix       string // directories: all keys below begin so; files put aside by a conflict: where their directory's keys began
 	Base         Base
 	At           string // key where Base's bytes lie; empty: nowhere
 	Target       string // symlinks
@@ -170,7 +170,7 @@ type Move struct {
 
 // A Conflict is the `X` record.
 type Conflict struct {
-	Old, New string // names, as paths below the mount
+	Old, New string // keys; New empty: ours has no name and no key
 	Ours     s3backend.ETag
 	Theirs   s3backend.ETag
 	When     int64

@@ -21,6 +21,9 @@ type operator interface {
 	// flush returns nil once path (below the mount; empty: everything) is
 	// in the bucket, *leftover if that cannot be done.
 	flush(ctx context.Context, path string, tell func(cache.Progress)) error
+	conflicts() ([]cache.ConflictInfo, error)
+	// decide ends a conflict: for our side, or for theirs.
+	decide(ctx context.Context, id string, side winner) error
 	// stop drains, at most limit if that is not 0, and unmounts: nil,
 	// *leftover (unmounted all the same), or errBusy (still mounted).
 	stop(ctx context.Context, limit time.Duration, tell func(cache.Progress)) error
@@ -120,6 +123,13 @@ func (c *control) answer(ctx context.Context, req request, tell func(cache.Progr
 		return reply{Done: true, Status: &s}
 	case opFlush:
 		err = c.op.flush(ctx, req.Path, tell)
+	case opConflicts:
+		var all []cache.ConflictInfo
+		if all, err = c.op.conflicts(); err == nil {
+			return reply{Done: true, Conflicts: all}
+		}
+	case opKeepMine, opKeepTheirs:
+		err = c.op.decide(ctx, req.ID, winner(req.Op))
 	case opStop:
 		err = c.op.stop(ctx, req.Timeout, tell)
 	default:

@@ -23,6 +23,17 @@ type fakeOperator struct {
 	ended   chan struct{} // closed when a blocked flush was taken back
 }
 
+func (f *fakeOperator) conflicts() ([]cache.ConflictInfo, error) {
+	return []cache.ConflictInfo{{ID: "conflict-7", Name: "a"}}, nil
+}
+
+func (f *fakeOperator) decide(_ context.Context, id string, side winner) error {
+	if id != "conflict-7" || side != mineWins {
+		return cache.ErrNoConflict
+	}
+	return nil
+}
+
 func (f *fakeOperator) status() mountStatus {
 	return mountStatus{Mount: registration{Source: "s3://b"}, Cache: cache.Status{Queued: 3}}
 }
@@ -78,6 +89,20 @@ func TestControlStatus(t *testing.T) {
 	}
 	if _, err := ask(t.Context(), socket, request{Op: "dance"}, nil); err == nil || !strings.Contains(err.Error(), "dance") {
 		t.Errorf("an unknown request: %v", err)
+	}
+}
+
+func TestControlConflicts(t *testing.T) {
+	socket := startControl(t, &fakeOperator{})
+	r, err := ask(t.Context(), socket, request{Op: opConflicts}, nil)
+	if err != nil || len(r.Conflicts) != 1 || r.Conflicts[0].Name != "a" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if _, err := ask(t.Context(), socket, request{Op: opKeepMine, ID: "conflict-7"}, nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := ask(t.Context(), socket, request{Op: opKeepTheirs, ID: "conflict-7"}, nil); err == nil {
+		t.Error("decided for the wrong side")
 	}
 }
 

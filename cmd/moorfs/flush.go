@@ -55,9 +55,9 @@ type flushTarget struct {
 func flushTargets(paths []string) ([]flushTarget, error) {
 	var out []flushTarget
 	for _, p := range paths {
-		t, err := flushTargetOf(p)
+		t, err := targetOf(p)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("flush: %w", err)
 		}
 		out = append(out, t)
 	}
@@ -76,7 +76,8 @@ func flushTargets(paths []string) ([]flushTarget, error) {
 	return out, nil
 }
 
-func flushTargetOf(path string) (flushTarget, error) {
+// targetOf finds the mount of a path.
+func targetOf(path string) (flushTarget, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return flushTarget{}, err
@@ -84,9 +85,9 @@ func flushTargetOf(path string) (flushTarget, error) {
 	m, found, err := mountOf(abs)
 	if err == nil && !found { // perhaps behind a symbolic link
 		if abs, err = filepath.EvalSymlinks(abs); errors.Is(err, unix.ENOTCONN) {
-			return flushTarget{}, fmt.Errorf("flush %s: the mount's daemon is dead; mount it again, nothing that was written is lost", path)
+			return flushTarget{}, fmt.Errorf("%s: the mount's daemon is dead; mount it again, nothing that was written is lost", path)
 		} else if err != nil {
-			return flushTarget{}, fmt.Errorf("flush: %w", err)
+			return flushTarget{}, err
 		}
 		m, found, err = mountOf(abs)
 	}
@@ -94,7 +95,7 @@ func flushTargetOf(path string) (flushTarget, error) {
 		return flushTarget{}, err
 	}
 	if !found {
-		return flushTarget{}, fmt.Errorf("flush: %s lies in no mount of moorfs", path)
+		return flushTarget{}, fmt.Errorf("%s lies in no mount of moorfs", path)
 	}
 	return flushTarget{mount: m, path: strings.TrimPrefix(strings.TrimPrefix(abs, m.Mountpoint), "/")}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moorfs/moorfs/cache"
+	"github.com/moorfs/moorfs/fs"
 	"github.com/moorfs/moorfs/s3backend"
 )
 
@@ -28,6 +29,7 @@ type live struct {
 	reg    registration
 	cache  *cache.Cache
 	client *s3backend.Client
+	server *fs.Server
 	log    *slog.Logger
 	undo   *undoStack
 	hurry  context.Context // over: no more drains
@@ -40,7 +42,7 @@ type live struct {
 }
 
 func newLive(m *mounting) *live {
-	l := &live{reg: m.reg, cache: m.cache, client: m.client, log: m.log, undo: &m.undo,
+	l := &live{reg: m.reg, cache: m.cache, client: m.client, server: m.server, log: m.log, undo: &m.undo,
 		gone: make(chan struct{}), ended: make(chan struct{})}
 	l.hurry, l.rush = context.WithCancel(context.Background())
 	go func() {
@@ -129,6 +131,23 @@ func (l *live) flush(ctx context.Context, path string, tell func(cache.Progress)
 		return l.left(l.cache.Drain(ctx, tell))
 	}
 	return l.left(l.cache.FlushPath(ctx, path, tell))
+}
+
+// conflicts implements operator.
+func (l *live) conflicts() ([]cache.ConflictInfo, error) { return l.cache.Conflicts() }
+
+// decide implements operator.
+func (l *live) decide(ctx context.Context, id string, side winner) error {
+	ctx, cancel := l.bounded(ctx, 0)
+	defer cancel()
+	choose := l.cache.KeepTheirs
+	if side == mineWins {
+		choose = l.cache.KeepMine
+	}
+	if err := choose(ctx, id); err != nil {
+		return err
+	}
+	return l.server.Settled(ctx)
 }
 
 // stop implements operator.

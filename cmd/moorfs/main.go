@@ -57,7 +57,7 @@ func newRootCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newMountCommand(), newUmountCommand(), newStatusCommand(), newFlushCommand(),
+	root.AddCommand(newMountCommand(), newUmountCommand(), newStatusCommand(), newFlushCommand(), newConflictsCommand(),
 		newDemoCommand(), newVersionCommand())
 	return root
 }

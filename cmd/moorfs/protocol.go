@@ -18,21 +18,27 @@ const (
 	opStatus = "status"
 	opFlush  = "flush"
 	opStop   = "stop" // drain, unmount, end
+
+	opConflicts  = "conflicts"
+	opKeepMine   = "keep-mine"
+	opKeepTheirs = "keep-theirs"
 )
 
 type request struct {
 	Op      string        `json:"op"`
 	Path    string        `json:"path,omitempty"`    // flush: below the mount; empty: everything
 	Timeout time.Duration `json:"timeout,omitempty"` // stop: how long to drain; 0: as long as something moves
+	ID      string        `json:"id,omitempty"`      // keep-mine, keep-theirs: of a conflict
 }
 
 type reply struct {
-	Progress *cache.Progress `json:"progress,omitempty"`
-	Done     bool            `json:"done,omitempty"`
-	Status   *mountStatus    `json:"status,omitempty"`
-	Error    string          `json:"error,omitempty"`
-	Busy     bool            `json:"busy,omitempty"` // the error is errBusy
-	Left     *leftover       `json:"left,omitempty"` // the error is this
+	Progress  *cache.Progress      `json:"progress,omitempty"`
+	Done      bool                 `json:"done,omitempty"`
+	Status    *mountStatus         `json:"status,omitempty"`
+	Conflicts []cache.ConflictInfo `json:"conflicts,omitempty"`
+	Error     string               `json:"error,omitempty"`
+	Busy      bool                 `json:"busy,omitempty"` // the error is errBusy
+	Left      *leftover            `json:"left,omitempty"` // the error is this
 }
 
 // mountStatus is what a mount says of itself.

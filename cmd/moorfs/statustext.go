@@ -69,7 +69,7 @@ func (m mountReport) rows(row func(name, format string, args ...any)) {
 		row("queued", "%s  %s  %s, %s", k.Key, bytesText(k.Size), k.State, humanize.Time(k.Since))
 	}
 	for _, x := range c.Conflicts {
-		row("conflict", "%s: kept beside it as %s, %s", x.Path, x.Parked, humanize.Time(x.When))
+		row("conflict", "%q: %s, %s (%s)", x.Path, whereOurs(x), humanize.Time(x.When), x.ID)
 	}
 }
 

@@ -50,6 +50,9 @@ var mountOptions = []option{
 	{name: "negative-ttl", kind: duration, def: "5s", group: freshness, help: "trust that a file is absent for this long"},
 	{name: "attrs", kind: choice, def: "auto", choices: []string{"auto", "exact", "list"}, group: freshness, help: "exact: one HEAD per object for mode, owner and times; list: none; auto is exact"},
 
+	{name: "on-conflict", kind: choice, def: "keep-both", choices: []string{"keep-both", "mine", "theirs"}, group: freshness,
+		help: "whose content has the name when others changed what was changed here; the other's stays beside it, goes, or waits in the cache (moorfs conflicts)"},
+
 	{name: "max-uploads", kind: count, def: "16", group: speed, help: "uploads at a time"},
 	{name: "max-downloads", kind: count, def: "16", group: speed, help: "downloads at a time"},
 	{name: "part-size", kind: size, def: "16MiB", group: speed, help: "part of a multipart upload, at least 5MiB"},
