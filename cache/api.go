@@ -50,11 +50,12 @@ type AttrChange struct {
 
 // New describes an inode to be made.
 type New struct {
-	Kind     Kind
-	Mode     uint32
-	Uid, Gid uint32
-	Rdev     uint32
-	Target   string // symlinks
+	Kind      Kind
+	Mode      uint32
+	Uid, Gid  uint32
+	Rdev      uint32
+	Target    string // symlinks
+	Exclusive bool   // of a file: O_EXCL
 }
 
 // OpenMode says what a handle is for.

@@ -46,6 +46,9 @@ func (ch *change) begin(t task) (*job, outcome, error) {
 	if task := ch.c.moves.blocked(t.key); task != "" {
 		return nil, outcome{after: task}, nil
 	}
+	if until, yes := ch.c.claiming(t.key); yes {
+		return nil, outcome{due: until, pause: true}, nil
+	}
 	if r.After != "" {
 		if a, found, err := ch.Row(r.After); err != nil || found && a.Want == journal.WantInode {
 			return nil, outcome{after: r.After}, err

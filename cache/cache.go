@@ -49,8 +49,9 @@ type Cache struct {
 	files  map[Ino]*file
 	flying map[Ino]bool // being sent
 	moves  moves
-	parked conflicted           // conflicts that nobody has decided
-	doubt  map[string]time.Time // keys to which a request went that nobody answered, and when
+	claims map[string]chan struct{} // keys that the bucket is being asked for; closed when it has answered
+	parked conflicted               // conflicts that nobody has decided
+	doubt  map[string]time.Time     // keys to which a request went that nobody answered, and when
 }
 
 // An origin says what a cache was opened from.
@@ -81,7 +82,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}, moves: newMoves(), parked: conflicted{}, doubt: map[string]time.Time{}}
+	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}, moves: newMoves(), claims: map[string]chan struct{}{}, parked: conflicted{}, doubt: map[string]time.Time{}}
 	c.origin = origin{lock: lock, boot: journal.BootID(), opened: time.Now()}
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()

@@ -59,6 +59,14 @@ const (
 	TheirsWins ConflictPolicy = "theirs"    // theirs; ours stays in the cache until somebody decides
 )
 
+// Exclusivity says who decides between two machines that make the same name.
+type Exclusivity string
+
+const (
+	ExclusiveLocal  Exclusivity = "local"  // each for itself; a race is a conflict. The zero value means it too
+	ExclusiveBucket Exclusivity = "bucket" // the bucket, before Create (New.Exclusive) or Make of a directory returns
+)
+
 // Config is what a cache is opened with. Durations and sizes have no
 // defaults here except where a zero is said to mean one: the command line is
 // the only place that knows defaults.
@@ -79,6 +87,8 @@ type Config struct {
 	Durability   Durability
 	ReadOnly     bool
 	OnConflict   ConflictPolicy
+
+	ExclusiveCreate Exclusivity // ExclusiveBucket: Remote must check Put's condition
 
 	AttrTTL     time.Duration
 	ListTTL     time.Duration

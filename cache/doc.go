@@ -43,6 +43,12 @@
 // a move has ended the keys that it leaves are its own, and a directory that is
 // to have them keeps its rows aside, at keys that S3 cannot have.
 //
+// A conflict ends as Config.OnConflict says (conflict.go). A file put aside
+// (TheirsWins) has no name, key or row, and is never evicted: it waits for
+// KeepMine or KeepTheirs (conflicts.go). Where the bucket decides who makes a
+// name, its key is claimed by an empty object first (claim.go); until that has
+// ended the key's row wants absence, so that a crash leaves nothing.
+//
 // A listing is merged into the dirents page by page; it speaks only for keys
 // without a row, and not for keys that settled after it began.
 //

@@ -43,12 +43,21 @@ func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, open b
 	if err != nil {
 		return Attr{}, nil, err
 	}
+	var cl *claim
+	if c.exclusive(n) {
+		if cl, err = c.claim(ctx, dirName{parent, name}, n); err != nil {
+			return Attr{}, nil, err
+		}
+		defer c.unclaim(cl)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var rec *journal.Inode
 	err = c.update("created", func(ch *change) error {
-		rec, err = ch.create(parent, name, ino, n)
-		return err
+		if rec, err = ch.create(parent, name, ino, n); err != nil || cl == nil {
+			return err
+		}
+		return ch.claimed(cl, ino, rec)
 	})
 	if err != nil {
 		return Attr{}, nil, err

@@ -68,6 +68,29 @@ func TestKernelCoalescesWhatWaits(t *testing.T) {
 	}
 }
 
+func TestKernelSettled(t *testing.T) {
+	k, f := runKernel(t)
+	k.EntryGone(1, "a")
+	settled := make(chan error)
+	go func() { settled <- k.settled(t.Context()) }()
+	<-f.told
+	select {
+	case err := <-settled:
+		t.Errorf("settled while a notification is under way: %v", err)
+	default:
+	}
+	close(f.turns)
+	if err := <-settled; err != nil {
+		t.Error(err)
+	}
+	if !k.stop(t.Context()) {
+		t.Error("not stopped")
+	}
+	if err := k.settled(t.Context()); err != nil {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
 func TestKernelStopGivesUpOnAStuckNotification(t *testing.T) {
 	k, f := runKernel(t)
 	k.ContentChanged(3)

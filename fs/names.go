@@ -25,6 +25,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if err != nil {
 		return nil, nil, 0, n.errno("create", err)
 	}
+	spec.Exclusive = flags&syscall.O_EXCL != 0
 	a, h, err := n.sys.c.Create(ctx, n.ino, name, spec)
 	if errors.Is(err, cache.ErrExist) && flags&syscall.O_EXCL == 0 {
 		// The kernel believes that the name is free. ESTALE makes it look

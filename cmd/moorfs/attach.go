@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/moorfs/moorfs/cache"
 	"github.com/moorfs/moorfs/fs"
 	"github.com/moorfs/moorfs/s3backend"
 )
@@ -42,8 +43,19 @@ func (m *mounting) probe(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := checkCapabilities(m.req.set, caps); err != nil {
+		return err
+	}
 	m.client.Use(caps)
 	m.log.Info("server", "capabilities", fmt.Sprintf("%+v", caps))
+	return nil
+}
+
+// checkCapabilities refuses what a server cannot do.
+func checkCapabilities(s settings, caps s3backend.Capabilities) error {
+	if s.text("exclusive-create") == string(cache.ExclusiveBucket) && !caps.PutIf {
+		return errors.New("--exclusive-create bucket: this server overwrites objects in spite of If-None-Match, so it cannot decide who was first; mount with --exclusive-create local")
+	}
 	return nil
 }
 

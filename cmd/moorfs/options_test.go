@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/moorfs/moorfs/s3backend"
 )
 
 var update = flag.Bool("update", false, "write the options table of the README")
@@ -245,4 +247,17 @@ func optionsTable() string {
 		b.WriteString("| `" + strings.ReplaceAll(name, "|", `\|`) + "` | " + def + " | " + o.help + " |\n")
 	}
 	return b.String()
+}
+
+func TestExclusiveCreateNeedsAServerThatDecides(t *testing.T) {
+	for _, c := range []struct {
+		who     string
+		decides bool
+		ok      bool
+	}{{"local", false, true}, {"local", true, true}, {"bucket", true, true}, {"bucket", false, false}} {
+		err := checkCapabilities(newSettings(layer{"exclusive-create": {c.who}}), s3backend.Capabilities{PutIf: c.decides})
+		if (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
 }

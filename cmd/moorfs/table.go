@@ -52,6 +52,8 @@ var mountOptions = []option{
 
 	{name: "on-conflict", kind: choice, def: "keep-both", choices: []string{"keep-both", "mine", "theirs"}, group: freshness,
 		help: "whose content has the name when others changed what was changed here; the other's stays beside it, goes, or waits in the cache (moorfs conflicts)"},
+	{name: "exclusive-create", kind: choice, def: "local", choices: []string{"local", "bucket"}, group: freshness,
+		help: "who decides when two machines make the same file (O_EXCL) or directory; bucket: one of them gets EEXIST, at the price of a request"},
 
 	{name: "max-uploads", kind: count, def: "16", group: speed, help: "uploads at a time"},
 	{name: "max-downloads", kind: count, def: "16", group: speed, help: "downloads at a time"},
