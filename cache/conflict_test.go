@@ -287,13 +287,15 @@ func TestRenameIntoAKeyThatAppeared(t *testing.T) {
 func TestPartOfALostBase(t *testing.T) {
 	t.Parallel()
 	for _, p := range []ConflictPolicy{KeepBoth, MineWins, TheirsWins} {
-		b := newBench(t, policy(p))
+		b := newBench(t, policy(p), func(c *Config) { c.ReadAhead = 0 })
 		ctx := t.Context()
-		b.mem.Set("p/f", someBytes(12<<20, 5), nil)
+		b.mem.Set("p/f", someBytes(24<<20, 5), nil)
 		ino := b.lookup("f")
 		h, err := b.Cache.Open(ctx, ino, OpenMode{Write: true})
 		b.ok(err)
-		b.put(h, []byte("patched"), 11<<20)
+		_, err = h.ReadAt(ctx, make([]byte, 4096), 0) // clean, and nobody can fetch it again
+		b.ok(err)
+		b.put(h, []byte("patched"), 23<<20)
 		b.ok(h.Flush(ctx))
 		b.mem.Set("p/f", []byte("theirs"), nil)
 		var left *Unfinished
@@ -308,12 +310,12 @@ func TestPartOfALostBase(t *testing.T) {
 			}
 		}
 		got := make([]byte, 7)
-		_, err = h.ReadAt(ctx, got, 11<<20)
+		_, err = h.ReadAt(ctx, got, 23<<20)
 		b.ok(err)
 		if string(got) != "patched" {
 			t.Errorf("%s: reads %q", p, got)
 		}
-		_, err = h.ReadAt(ctx, got, 2<<20)
+		_, err = h.ReadAt(ctx, got, 18<<20)
 		b.is(err, ErrStale)
 		var e *journal.Extents
 		b.ok(b.view(func(tx *journal.Tx) (err error) {
