@@ -178,6 +178,9 @@ func (ch *change) separate(ls *listing, name, rest string, e s3backend.Entry) (u
 		if err := ch.orphan(d.Ino, rec, remoteChanged); err != nil {
 			return "", "", err
 		}
+		if _, listed := ls.seen[maphash.String(ls.seed, name)]; !listed { // x comes before x/: it is gone
+			return name, name, nil
+		}
 		_, err := ch.show(ls, escaped, Dir, e)
 		return name, name, err
 	}

@@ -52,7 +52,7 @@ func (c *Client) putParts(ctx context.Context, p Put, a attributes) (Object, err
 	if resumed {
 		made, err = m.finish(ctx, end)
 	}
-	if !resumed || startAnew(err) {
+	if !resumed || startAnew(err) || KindOf(err) == Offline && m.vanished(ctx) {
 		m.state, m.sealed = Upload{}, false
 		if err := m.create(ctx, a); err != nil {
 			return Object{}, err
@@ -82,6 +82,15 @@ func (c *Client) partSums(copies bool) checksum {
 func startAnew(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Kind == NotFound || e.Kind == Corrupt || e.Kind == Other)
+}
+
+// vanished reports whether the server does not know the upload. One that finds
+// that out while a part is still coming may close the connection before its
+// answer can be read.
+func (m *multipart) vanished(ctx context.Context) bool {
+	cl := call{"ListParts", m.key}
+	_, err := m.c.api.ListParts(ctx, &s3.ListPartsInput{Bucket: &m.c.opts.Bucket, Key: &m.key, UploadId: &m.state.ID, MaxParts: aws.Int32(1)})
+	return err != nil && KindOf(fail(ctx, cl, err)) == NotFound
 }
 
 // resume takes over an earlier attempt, and reports whether it could. Parts
