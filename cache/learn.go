@@ -103,14 +103,17 @@ func (c *Cache) learn(ino Ino, o s3backend.Object, seen seenAt) error {
 	})
 }
 
-// keepTouched restores, in what was learnt of a directory anew, the times of
-// changes made here, which no marker knows: mtime of its names, and ctime, if
-// the marker says nothing else than before.
+// keepTouched restores, in what was learnt anew, the times of changes made here
+// that no object knows: ctime, if it says nothing else than before, and mtime of
+// a directory's names.
 func keepTouched(rec, shown *journal.Inode) {
+	same := rec.Mode == shown.Mode && rec.Uid == shown.Uid && rec.Gid == shown.Gid && maps.EqualFunc(rec.Xattrs, shown.Xattrs, bytes.Equal)
 	if rec.Kind != Dir {
+		if same && rec.Kind == shown.Kind && rec.Mtime == shown.Mtime {
+			rec.Ctime = shown.Ctime
+		}
 		return
 	}
-	same := rec.Mode == shown.Mode && rec.Uid == shown.Uid && rec.Gid == shown.Gid && maps.EqualFunc(rec.Xattrs, shown.Xattrs, bytes.Equal)
 	if shown.Ctime > shown.Btime && same {
 		rec.Ctime = shown.Ctime
 	}
