@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/moorfs/moorfs/cache/extent"
@@ -67,7 +68,7 @@ func (ch *change) begin(t task) (*job, outcome, error) {
 		}
 	}
 	if r.Want != journal.WantInode {
-		if late := ch.c.lateWrites(t.key, r); late.After(time.Now()) {
+		if late := ch.c.lateWrites(t.key); late.After(time.Now()) {
 			return nil, outcome{due: late, pause: true}, nil
 		}
 		r.Progress = journal.Running
@@ -78,18 +79,13 @@ func (ch *change) begin(t task) (*job, outcome, error) {
 }
 
 // lateWrites returns until when a write that nobody answered may still take
-// effect at a key that is to be empty.
-func (c *Cache) lateWrites(key string, r *journal.Row) time.Time {
+// effect at a key that is to be empty, also if a later one was answered.
+func (c *Cache) lateWrites(key string) time.Time {
 	last, doubtful := c.doubt[key]
-	switch {
-	case r.Nonce == "":
+	if !doubtful {
 		return time.Time{}
-	case doubtful:
-		return last.Add(lateWrite)
-	case c.crashed:
-		return c.opened.Add(lateWrite)
 	}
-	return time.Time{}
+	return last.Add(lateWrite)
 }
 
 // noteDoubt remembers when a write ended of which nobody said what came of it.
@@ -97,10 +93,15 @@ func (c *Cache) noteDoubt(key string, cause error) {
 	var e *s3backend.Error
 	if errors.As(cause, &e) && (e.Kind == s3backend.Offline || e.Kind == s3backend.Busy || e.Kind == s3backend.Other) {
 		c.doubt[key] = time.Now()
-		return
 	}
-	delete(c.doubt, key)
+	if len(c.doubt) > doubtsKept {
+		maps.DeleteFunc(c.doubt, func(_ string, last time.Time) bool { return time.Since(last) > lateWrite })
+	}
 }
+
+// doubtsKept is how many keys are remembered before those that are settled by
+// time are looked for.
+const doubtsKept = 1000
 
 // held decides about a key where another inode's only content lies.
 func (ch *change) held(key string, r *journal.Row) (j *job, o outcome, free bool, err error) {

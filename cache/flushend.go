@@ -387,7 +387,6 @@ func (ch *change) deleted(j *job, cause error) (outcome, error) {
 			r.Known, r.ETag, r.Version = j.row.Known, j.row.ETag, j.row.Version
 		}
 		r.Nonce = ""
-		delete(ch.c.doubt, j.key)
 		r.Attempts, r.NotBefore, r.Error, r.Kind = 0, 0, "", 0
 		return outcome{settled: r.Want != journal.WantInode, due: time.Unix(0, r.Due)}, ch.putRow(j.key, r)
 	case kind == s3backend.Changed && r.Want == journal.WantAbsent:

@@ -137,6 +137,9 @@ func (ch *change) recoverRow(key string, start journal.Start) error {
 		return err
 	}
 	r.Progress, r.NotBefore = journal.Waiting, 0
+	if ch.c.crashed && r.Nonce != "" {
+		ch.c.doubt[key] = ch.c.opened
+	}
 	r.Due = min(r.Due, ch.now+int64(ch.c.cfg.WriteBack))
 	if r.Holder != 0 {
 		if h, found, err := ch.Inode(r.Holder); err != nil {

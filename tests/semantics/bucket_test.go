@@ -127,7 +127,7 @@ func checkConflict(t *testing.T, _ *stage) {
 	s.object(t, keys[0], "ours")
 	holds(t, m.Path(keys[0]), "ours")
 	holds(t, m.Path("both.txt"), "theirs")
-	equal(t, "that the log tells", strings.Contains(m.Log(), keys[0]), true)
+	eventually(t, "the log to tell", func() bool { return strings.Contains(m.Log(), keys[0]) })
 	if _, out := m.Run(patience, "status", m.Dir); !strings.Contains(out, keys[0]) {
 		t.Errorf("status does not tell of %q: %s", keys[0], out)
 	}

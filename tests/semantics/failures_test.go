@@ -116,7 +116,7 @@ func refusedFor(t *testing.T, effect s3test.Effect, why string) {
 	s, m := failing(t)
 	s.during(effect, append(reads, writes...), func() {
 		fails(t, readFile(m.Path("a")), syscall.EACCES)
-		equal(t, "that the log says "+why, strings.Contains(m.Log(), why), true)
+		eventually(t, "the log to say "+why, func() bool { return strings.Contains(m.Log(), why) })
 		write(t, m.Path("new"), "queued")
 		if status, _ := m.Run(patience, "flush", m.Path("new")); status == 0 {
 			t.Error("flush says that it is done")
