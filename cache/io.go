@@ -301,12 +301,23 @@ func (f *file) allocate(off, n int64, m AllocateMode) error {
 	if err := punch(f.fd, off, n); err != nil {
 		return err
 	}
-	if off+n > f.size {
-		if err := f.fd.Truncate(off + n); err != nil {
-			return fmt.Errorf("cache disk: %w", err)
-		}
+	if err := f.reach(off + n); err != nil {
+		return err
 	}
 	f.wrote(off, n)
+	return nil
+}
+
+// reach makes the data file end at end or behind it: recovery takes what lies
+// behind its end for never written.
+func (f *file) reach(end int64) error {
+	st, err := f.fd.Stat()
+	if err == nil && st.Size() < end {
+		err = f.fd.Truncate(end)
+	}
+	if err != nil {
+		return fmt.Errorf("cache disk: %w", err)
+	}
 	return nil
 }
 
