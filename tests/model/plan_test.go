@@ -277,7 +277,7 @@ func (p planner) allocate(o op, n *node) plan {
 			n.change(resized(n.data, max(end, n.size)))
 			clear(n.data[o.off:end])
 		case "keep":
-			n.mtime = 0
+			n.change(n.data)
 		}
 	})
 }
