@@ -1,4 +1,4 @@
-// Command bench measures a mount: time, processor time, memory and requests of
+// Command bench measures mounts: time, processor time, memory and requests of
 // a few everyday jobs, against one server on loopback, directly and through a
 // network with a delay. It prints a table in Markdown.
 //
@@ -6,7 +6,8 @@
 // one with an empty cache directory. `to return` ends when the program that
 // does the job ends, `in bucket` when `moorfs flush` after it does. A column
 // for the local filesystem, with sync in place of flush, tells what the disk
-// alone can do.
+// alone can do. Peers that are installed (rclone) do the same jobs in the same
+// run.
 //
 //	go run ./bench [-size 1GiB-in-bytes] [-files N] [-server minio|versitygw]
 package main

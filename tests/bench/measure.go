@@ -28,62 +28,71 @@ func measure(t *program, s settings) {
 	disk := measureDisk(t, in)
 	fmt.Printf("%d MiB file, %d small files, %s. Seconds to return / until in the bucket.\n", s.size>>20, s.files, s.server)
 	for _, delayed := range []bool{false, true} {
-		s3 := harness.MinIO
-		if s.server == "versitygw" {
-			s3 = harness.Versity
-		}
-		bucket := s3(t)
 		title := "loopback"
 		if delayed {
-			bucket.Proxy.Slow(s.latency, s.bandwidth)
 			title = fmt.Sprintf("%v a request, %d MB/s a connection", s.latency, s.bandwidth>>20)
 		}
-		figures := measureMount(t, bucket, in)
-		printTable(title, figures, disk)
+		fmt.Printf("\n## %s\n", title)
+		for _, k := range kinds() {
+			s3 := harness.MinIO
+			if s.server == "versitygw" {
+				s3 = harness.Versity
+			}
+			bucket := s3(t)
+			if delayed {
+				bucket.Proxy.Slow(s.latency, s.bandwidth)
+			}
+			printTable(k.name, measureKind(t, k, bucket, in), disk)
+		}
 	}
 }
 
-// measureMount runs all jobs against one bucket.
-func measureMount(t *program, s3 *harness.S3, in inputs) []figure {
+// measureKind runs all jobs against one bucket.
+func measureKind(t *program, k kind, s3 *harness.S3, in inputs) []figure {
 	dir := harness.Dir(t)
 	var figures []figure
 	for i, j := range jobs {
 		if j.cold {
 			dir = harness.Dir(t)
 		}
-		m := harness.Start(t, harness.Spec{Source: "s3://" + s3.Bucket, Env: s3.Env(), Dir: filepath.Join(dir, "mnt"),
-			Cache: filepath.Join(dir, "cache"), Options: []string{"--endpoint-url", s3.Endpoint}})
+		m, err := k.start(t, s3, dir)
+		if err != nil {
+			t.Fatalf("%s: %v", k.name, err)
+		}
 		f, err := measureJob(m, s3, in, j)
 		if err != nil {
-			t.Fatalf("job %d, %s: %v", i, j.name, err)
+			t.Fatalf("%s, job %d, %s: %v", k.name, i, j.name, err)
 		}
 		figures = append(figures, f)
-		if err := m.Unmount(); err != nil {
-			t.Fatalf("%v", err)
+		if err := m.stop(); err != nil {
+			t.Fatalf("%s: %v", k.name, err)
 		}
 	}
 	return figures
 }
 
-func measureJob(m *harness.Mount, s3 *harness.S3, in inputs, j job) (figure, error) {
+func measureJob(m subject, s3 *harness.S3, in inputs, j job) (figure, error) {
 	if j.before != nil {
-		if err := j.before(m.Dir); err != nil {
+		if err := j.before(m.dir); err != nil {
 			return figure{}, err
 		}
 	}
+	if err := settleMemory(filepath.Dir(m.dir)); err != nil {
+		return figure{}, err
+	}
 	s3.Proxy.Reset()
-	cpu, start := m.CPU(), time.Now()
-	if err := runJob(m, j.command(in, m.Dir)); err != nil {
+	cpu, start := m.cpu(), time.Now()
+	if err := runJob(m, j.command(in, m.dir)); err != nil {
 		return figure{}, err
 	}
 	f := figure{returned: time.Since(start)}
 	if j.writes {
-		if status, out := m.Run(jobLimit, "flush", m.Dir); status != 0 {
-			return f, fmt.Errorf("moorfs flush: status %d: %s", status, out)
+		if err := m.flush(); err != nil {
+			return f, err
 		}
 		f.inBucket = time.Since(start)
 	}
-	f.cpu, f.rss, f.requests = m.CPU()-cpu, m.PeakRSS(), s3.Proxy.Counts()
+	f.cpu, f.rss, f.requests = m.cpu()-cpu, m.rss(), s3.Proxy.Counts()
 	return f, nil
 }
 
@@ -96,6 +105,9 @@ func measureDisk(t *program, in inputs) []figure {
 			if err := dropPages(dir); err != nil {
 				t.Fatalf("%v", err)
 			}
+		}
+		if err := settleMemory(dir); err != nil {
+			t.Fatalf("%v", err)
 		}
 		start := time.Now()
 		if out, err := j.command(in, dir).CombinedOutput(); err != nil {
@@ -131,10 +143,14 @@ func syncTree(dir string) error {
 	})
 }
 
-func printTable(title string, figures, disk []figure) {
-	fmt.Printf("\n## %s\n\n| job | moorfs | daemon's CPU | peak RSS, MiB | requests | local disk |\n|---|---|---|---|---|---|\n", title)
+func printTable(kind string, figures, disk []figure) {
+	fmt.Printf("\n| job | %s | daemon's CPU | peak RSS, MiB | requests | local disk |\n|---|---|---|---|---|---|\n", kind)
 	for i, f := range figures {
-		fmt.Printf("| %s | %s | %.1f | %d | %s | %s |\n", jobs[i].name, f.times(), f.cpu.Seconds(), f.rss>>20, f.counts(), disk[i].times())
+		cpu, rss := "", "" // of peers: not measured
+		if f.rss > 0 {
+			cpu, rss = fmt.Sprintf("%.1f", f.cpu.Seconds()), fmt.Sprint(f.rss>>20)
+		}
+		fmt.Printf("| %s | %s | %s | %s | %s | %s |\n", jobs[i].name, f.times(), cpu, rss, f.counts(), disk[i].times())
 	}
 }
 
