@@ -24,6 +24,7 @@ func TestCause(t *testing.T) {
 		s3backend.TooBig:   FailTooBig,
 		s3backend.Corrupt:  FailCorrupt,
 		s3backend.Unsealed: FailOther,
+		s3backend.Blocked:  FailOther,
 	}
 	for kind, failure := range want {
 		err := fmt.Errorf("read: %w", &Error{"read", "a", &s3backend.Error{Op: "GetObject", Key: "a", Kind: kind}})

@@ -87,6 +87,9 @@ func (c *Cache) runOne(ctx context.Context, j *job) outcome {
 	if k := s3backend.KindOf(err); err != nil && (k == s3backend.Changed || k == s3backend.NotFound) {
 		o, err = c.explain(ctx, j, err)
 	}
+	if s3backend.KindOf(err) == s3backend.Blocked && j.f != nil && j.rec.At != "" && j.rec.At != j.key {
+		err = errors.Join(err, c.getAway(ctx, j))
+	}
 	return c.end(j, o, err)
 }
 

@@ -17,7 +17,10 @@ func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
 	if j.f == nil {
 		return c.runLocalizeDir(ctx, j)
 	}
-	err := c.localize(ctx, j.f)
+	err := c.learnBeforeEdit(ctx, j.rec)
+	if err == nil {
+		err = c.localize(ctx, j.f)
+	}
 	c.note(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,32 +42,49 @@ func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
 func (c *Cache) endLocalize(j *job) error {
 	j.f.mu.Lock()
 	defer j.f.mu.Unlock()
-	return c.update("localized", func(ch *change) error { return ch.localized(j) })
+	return c.update("localized", func(ch *change) error { return ch.localized(j, j.key) })
 }
 
-// localized records that an inode's content is all here and dirty. The file's
-// lock is held.
-func (ch *change) localized(j *job) error {
-	ino := j.row.Holder
+// getAway makes a file's content independent of the object at the key that it
+// had before: where keys are paths that object may be in the way of the names
+// that hold up the file's own.
+func (c *Cache) getAway(ctx context.Context, j *job) error {
+	if err := errors.Join(c.learnBeforeEdit(ctx, j.rec), c.localize(ctx, j.f)); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	j.f.mu.Lock()
+	defer j.f.mu.Unlock()
+	return c.update("localized", func(ch *change) error { return ch.localized(j, j.rec.At) })
+}
+
+// localized records that the content of the job's file, whose object is at
+// key, is all here and dirty. The file's lock is held.
+func (ch *change) localized(j *job, key string) error {
+	f, ino := j.f, j.f.ino
 	rec, found, err := ch.Inode(ino)
 	if err != nil || !found {
 		return err
 	}
-	if rec.At != j.key { // it found its own key meanwhile
-		return ch.release(j.key, ino)
+	if rec.At != key { // it found its own key meanwhile
+		return ch.release(key, ino)
 	}
-	e := j.f.extents()
-	if j.f.whole() {
-		e.Dirty = extent.New(extent.Range{Off: 0, Len: j.f.size})
+	e := f.extents()
+	if f.whole() {
+		if !rec.AttrsKnown && j.rec.AttrsKnown {
+			keepLearnt(rec, j.rec)
+		}
+		e.Dirty = extent.New(extent.Range{Off: 0, Len: f.size})
 		rec.Base, rec.At = journal.Base{}, ""
 		rec.Changed |= journal.ChangedData
 		ch.committed(func() {
-			j.f.ext.Dirty = e.Dirty
-			j.f.base, j.f.at = journal.Base{}, ""
+			f.ext.Dirty = e.Dirty
+			f.base, f.at = journal.Base{}, ""
 		})
 	}
 	err = ch.PutExtents(ino, e)
-	if err := errors.Join(err, ch.PutInode(ino, rec), ch.release(j.key, ino)); err != nil {
+	if err := errors.Join(err, ch.PutInode(ino, rec), ch.release(key, ino)); err != nil {
 		return fmt.Errorf("localize inode %d: %w", ino, err)
 	}
 	return nil

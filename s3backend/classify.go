@@ -63,9 +63,10 @@ var kindOfCode = map[string]Kind{
 	"XAmzContentChecksumMismatch":   Corrupt,
 	"XAmzContentSHA256Mismatch":     Corrupt,
 	"IncompleteBody":                Corrupt,
-	"ObjectParentIsFile":            Other, // 409, of servers whose keys are paths
-	"ExistingObjectIsDirectory":     Other,
-	"XMinioObjectExistsAsDirectory": Other,
+	"ObjectParentIsFile":            Blocked,
+	"ExistingObjectIsDirectory":     Blocked,
+	"XMinioObjectExistsAsDirectory": Blocked,
+	"XMinioParentIsObject":          Blocked,
 }
 
 // kindOfMessage tells apart what S3 puts under one code. Lower case.

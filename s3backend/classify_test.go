@@ -31,7 +31,7 @@ func TestErrorsHaveTheKindThatS3Means(t *testing.T) {
 		{400, "kms:KeyNotFound", "key with given key ID does not exist", Denied},
 		{400, "EntityTooLarge", "Your proposed upload exceeds the maximum", TooBig},
 		{400, "BadDigest", "The CRC64NVME you specified did not match", Corrupt},
-		{409, "ObjectParentIsFile", "Object parent already exists as a file.", Other},
+		{409, "ObjectParentIsFile", "Object parent already exists as a file.", Blocked},
 		{501, "NotImplemented", "A header you provided implies functionality", Other},
 	} {
 		t.Run(tc.code, func(t *testing.T) {

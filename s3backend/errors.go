@@ -23,10 +23,12 @@ const (
 	TooBig        // EntityTooLarge, metadata too large
 	Corrupt       // the answer is not the object: length, range, ETag or checksum differ
 	Unsealed      // the server did not encrypt as asked
+	Blocked       // the server's keys are paths: others begin with this one, or this one with another
 )
 
 var kindNames = [...]string{"other", "not found", "no such bucket", "changed", "access denied", "busy", "offline",
-	"archived", "needs its SSE-C key", "wrong SSE-C key", "locked", "too big", "corrupt answer", "not encrypted as asked"}
+	"archived", "needs its SSE-C key", "wrong SSE-C key", "locked", "too big", "corrupt answer", "not encrypted as asked",
+	"in the way of another key"}
 
 func (k Kind) String() string { return kindNames[k] }
 
