@@ -186,6 +186,13 @@ func (f *file) isWritten() bool {
 // whole reports whether every byte is here.
 func (f *file) whole() bool { return f.ext.Present.Contains(0, f.size) }
 
+// unasked reports whether no bytes are here or on their way.
+func (f *file) unasked() bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.ext.Present.Empty() && len(f.fetches) == 0
+}
+
 // needsObject reports whether somebody may still read bytes of an inode that
 // are only in the bucket. The caller holds c.mu.
 func (c *Cache) needsObject(ino Ino, rec *journal.Inode) bool {

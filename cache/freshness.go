@@ -35,7 +35,9 @@ func (f *freshness) saw(ino Ino, at time.Time) {
 	if len(f.inodes) >= freshnessLimit {
 		clear(f.inodes)
 	}
-	f.inodes[ino] = at
+	if at.After(f.inodes[ino]) {
+		f.inodes[ino] = at
+	}
 	delete(f.doubts, ino)
 }
 

@@ -80,10 +80,18 @@ func (c *Cache) openNow(ino Ino, m OpenMode) (*Handle, error) {
 }
 
 // openByContent fetches a small file at its open: the condition of the GET
-// says whether the object is still the same, which saves asking before.
+// says whether the object is still the same, which saves asking before. Bytes
+// that others asked for earlier say nothing of now.
 func (c *Cache) openByContent(ctx context.Context, h *Handle, rec *journal.Inode) (*Handle, error) {
 	began, done := c.listings.ask()
 	defer done()
+	if !h.f.unasked() {
+		if err := c.revalidate(ctx, h.f.ino, rec); err != nil {
+			h.Release()
+			return nil, err
+		}
+		return h, nil
+	}
 	_, err := h.f.fetch(ctx, fetchSpan{n: rec.Size, unit: fetchUnit}, make([]byte, rec.Size))
 	if err == nil {
 		c.fresh.saw(h.f.ino, began)

@@ -176,7 +176,8 @@ func (ch *change) remoteChanged(ino Ino, rec *journal.Inode, o s3backend.Object,
 		return err
 	}
 	e := s3backend.Entry{Key: o.Key, Size: o.Size, ETag: o.ETag, Modified: o.Modified, StorageClass: o.StorageClass}
-	_, err = ch.adopt(dir, name, entryInode(ch.c, File, o.Key, e))
+	now, err := ch.adopt(dir, name, entryInode(ch.c, File, o.Key, e))
+	ch.committed(func() { ch.c.fresh.saw(now, seen.when) })
 	ch.c.kernel.EntryGone(dir, name)
 	return err
 }

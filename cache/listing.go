@@ -121,8 +121,13 @@ func (l *listings) leave(ls *listing) {
 
 // list brings the dirents of dir into step with the bucket: all of it, or
 // (firstPage) one page only, which suffices for small directories. Concurrent
-// callers share one listing.
+// callers share one listing, unless it began longer than ListTTL before.
 func (c *Cache) list(ctx context.Context, dir Ino, firstPage bool) error {
+	return c.listAsOf(ctx, dir, firstPage, time.Now().Add(-c.cfg.ListTTL))
+}
+
+// listAsOf is list with a listing that began at a time or later.
+func (c *Cache) listAsOf(ctx context.Context, dir Ino, firstPage bool, since time.Time) error {
 	prefix, chunks, err := c.prefixOf(dir)
 	if err != nil {
 		return err
@@ -134,10 +139,10 @@ func (c *Cache) list(ctx context.Context, dir Ino, firstPage bool) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if ls.err != nil || ls.complete || firstPage {
+		if ls.err != nil || !ls.begun.Before(since) && (ls.complete || firstPage) {
 			return ls.err
 		}
-		return c.list(ctx, dir, false) // that was the first page only
+		return c.listAsOf(ctx, dir, firstPage, since) // older, or the first page only
 	}
 	defer c.listings.leave(ls)
 	ctx, cancel := context.WithTimeout(ctx, c.listTimeout())
@@ -313,6 +318,9 @@ func (ch *change) dropIfRemote(ls *listing, name string) (bool, error) {
 	}
 	if local, err := ch.local(key, d.Ino, rec, ls.begun); err != nil || local {
 		return false, err
+	}
+	if ch.c.fresh.seen(d.Ino).After(ls.begun) {
+		return false, nil // a later answer knew better
 	}
 	if err := ch.orphan(d.Ino, rec, remoteChanged); err != nil || rec.Kind != Dir {
 		return err == nil, err

@@ -287,6 +287,9 @@ func (ch *change) mergeName(ls *listing, name string, kind Kind, e s3backend.Ent
 	if rec.Base.ETag == e.ETag {
 		return false, ch.mergeSame(d.Ino, rec, e)
 	}
+	if ch.c.fresh.seen(d.Ino).After(ls.begun) {
+		return false, nil // a later answer knew better
+	}
 	if err := ch.orphan(d.Ino, rec, remoteChanged); err != nil {
 		return false, err
 	}
