@@ -16,7 +16,10 @@ func live(t *testing.T, s *s3test.Server, o Options) *Client {
 	t.Setenv("AWS_ACCESS_KEY_ID", s.Access)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", s.Secret)
 	t.Setenv("AWS_SESSION_TOKEN", "")
-	o.EndpointURL, o.Region, o.CABundle, o.Bucket, o.PartSize = s.URL, s.Region, s.CAFile, s.NewBucket(t), minPartSize
+	o.EndpointURL, o.Region, o.CABundle, o.PartSize = s.URL, s.Region, s.CAFile, minPartSize
+	if o.Bucket == "" {
+		o.Bucket = s.NewBucket(t)
+	}
 	c, err := New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -30,6 +33,31 @@ func live(t *testing.T, s *s3test.Server, o Options) *Client {
 	}
 	c.Use(caps)
 	return c
+}
+
+// Where an object was deleted there is none, also in a bucket that keeps
+// versions, of a server that compares conditions with the delete marker.
+func TestPutWhereSomethingWasDeleted(t *testing.T) {
+	for _, start := range []func(s3test.TB) *s3test.Server{s3test.Versity, s3test.MinIO} {
+		s := start(t)
+		t.Run(s.Name, func(t *testing.T) {
+			c := live(t, s, Options{Bucket: s.NewVersionedBucket(t)})
+			for key, body := range map[string][]byte{"small": noise(100), "parts": noise(minPartSize + 100)} {
+				put := Put{Key: key, Body: bytes.NewReader(body), Size: int64(len(body)), If: Condition{Absent: true}}
+				for round := range 3 {
+					if _, err := c.Put(t.Context(), put); err != nil {
+						t.Fatalf("%s, made for time %d: %v", key, round+1, err)
+					}
+					if _, err := c.Put(t.Context(), put); KindOf(err) != Changed {
+						t.Errorf("%s, which is there: %v", key, err)
+					}
+					if errs := c.Delete(t.Context(), Deletion{Key: key}); errs[0] != nil {
+						t.Fatal(errs[0])
+					}
+				}
+			}
+		})
+	}
 }
 
 func noise(n int) []byte {

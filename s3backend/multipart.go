@@ -228,12 +228,7 @@ func (m *multipart) run(ctx context.Context, e ending) (Object, error) {
 	if err != nil {
 		return Object{}, err
 	}
-	if e.ready != nil {
-		if err := e.ready(); err != nil {
-			return Object{}, err
-		}
-	}
-	return m.complete(ctx, cond)
+	return m.complete(ctx, conditional{call{"CompleteMultipartUpload", m.key}, cond, e.ready})
 }
 
 // resumable reports whether the same upload may succeed later.
@@ -247,19 +242,21 @@ func resumable(err error) bool {
 }
 
 // complete makes the object of its parts.
-func (m *multipart) complete(ctx context.Context, cond Condition) (Object, error) {
-	c, cl := m.c, call{"CompleteMultipartUpload", m.key}
+func (m *multipart) complete(ctx context.Context, q conditional) (Object, error) {
+	c, cl := m.c, q.call
 	slices.SortFunc(m.state.Parts, func(a, b Part) int { return cmp.Compare(a.Number, b.Number) })
-	in := &s3.CompleteMultipartUploadInput{Bucket: &c.opts.Bucket, Key: &m.key, UploadId: &m.state.ID,
-		IfMatch: cond.match(), IfNoneMatch: cond.noneMatch(), MultipartUpload: m.list()}
+	in := &s3.CompleteMultipartUploadInput{Bucket: &c.opts.Bucket, Key: &m.key, UploadId: &m.state.ID, MultipartUpload: m.list()}
 	h := c.enc.part().with(nil)
 	if whole := m.sums.combine(m.state.Parts); whole != "" {
 		in.ChecksumType = types.ChecksumTypeFullObject
 		h = h.with(m.sums.headers(whole))
 	}
-	out, err := c.api.CompleteMultipartUpload(ctx, in, h.option)
+	out, err := unlessDeleted(ctx, c, q, func(cond Condition) (*s3.CompleteMultipartUploadOutput, error) {
+		in.IfMatch, in.IfNoneMatch = cond.match(), cond.noneMatch()
+		return c.api.CompleteMultipartUpload(ctx, in, h.option)
+	})
 	if err != nil {
-		return Object{}, fail(ctx, cl, err)
+		return Object{}, err
 	}
 	if unquote(out.ETag) == "" {
 		return Object{}, cl.corrupt("the answer has no ETag")

@@ -26,6 +26,7 @@ type Capabilities struct {
 	MD5ETag       bool `json:"md5_etag"`        // the ETag of a plain object is its MD5
 	Versioned     bool `json:"versioned"`       // objects get version ids
 	OddMarkers    bool `json:"odd_markers"`     // an object "dir/" has another ETag than its PUT was answered
+	OddAbsence    bool `json:"odd_absence"`     // If-None-Match also meets what was deleted, in a bucket with versions
 }
 
 // amazon is what Amazon S3 documents; a client of it needs no Probe to begin.
@@ -67,6 +68,9 @@ func (c *Client) Probe(ctx context.Context, scratchPrefix string) (Capabilities,
 			return Capabilities{}, fmt.Errorf("probing what the server does: %w", err)
 		}
 		*t.found = ok
+	}
+	if found.OddAbsence, err = p.oddAbsence(ctx); err != nil {
+		return Capabilities{}, fmt.Errorf("probing what the server does: %w", err)
 	}
 	return found, nil
 }
@@ -271,6 +275,22 @@ func (p *prober) deleting(ctx context.Context, remove func(Deletion) error) (boo
 	}
 	got = remove(Deletion{Key: p.key, If: Condition{Match: o.ETag}})
 	return p.expect(ctx, got, true, "")
+}
+
+// oddAbsence finds out whether a key whose object was deleted counts as one
+// that has an object: versitygw compares the delete marker.
+func (p *prober) oddAbsence(ctx context.Context) (bool, error) {
+	if !p.versioned {
+		return false, nil
+	}
+	if err := p.c.deleteOne(ctx, Deletion{Key: p.key}); err != nil && KindOf(err) != NotFound {
+		return false, err
+	}
+	_, got := p.write(ctx, p.key, "again", Condition{Absent: true})
+	if got == nil {
+		return false, nil
+	}
+	return p.expect(ctx, got, false, "")
 }
 
 // clean removes all versions of the scratch keys, even if ctx has ended. What

@@ -74,17 +74,14 @@ func (c *Client) putWhole(ctx context.Context, p Put, a attributes) (Object, err
 	if err != nil {
 		return Object{}, err
 	}
-	if p.Ready != nil {
-		if err := p.Ready(); err != nil {
-			return Object{}, err
-		}
-	}
-	body = io.NewSectionReader(bodyOf(p), 0, p.Size)
 	h := c.create(a).with(c.checksum().headers(sum))
-	out, err := c.api.PutObject(ctx, &s3.PutObjectInput{Bucket: &c.opts.Bucket, Key: &p.Key, Body: body,
-		ContentLength: &p.Size, IfMatch: cond.match(), IfNoneMatch: cond.noneMatch()}, h.option, unsigned)
+	out, err := unlessDeleted(ctx, c, conditional{cl, cond, p.Ready}, func(cond Condition) (*s3.PutObjectOutput, error) {
+		body := io.NewSectionReader(bodyOf(p), 0, p.Size)
+		return c.api.PutObject(ctx, &s3.PutObjectInput{Bucket: &c.opts.Bucket, Key: &p.Key, Body: body,
+			ContentLength: &p.Size, IfMatch: cond.match(), IfNoneMatch: cond.noneMatch()}, h.option, unsigned)
+	})
 	if err != nil {
-		return Object{}, fail(ctx, cl, err)
+		return Object{}, err
 	}
 	ans := answerOf(out.ResultMetadata)
 	o := c.object(p.Key, a)
@@ -126,6 +123,35 @@ func (c *Client) acquire(ctx context.Context) error {
 }
 
 func (c *Client) release() { <-c.uploads }
+
+// A conditional is a request that makes an object under a condition.
+type conditional struct {
+	call
+	cond  Condition
+	ready func() error // asked before each attempt; may be nil
+}
+
+// unlessDeleted sends a conditional request; without its condition if that is
+// absence, and the server takes what was deleted there for an object: a HEAD
+// just before stands in.
+func unlessDeleted[T any](ctx context.Context, c *Client, q conditional, send func(Condition) (T, error)) (out T, err error) {
+	attempt := func(cond Condition) error {
+		if q.ready != nil {
+			if err := q.ready(); err != nil {
+				return err
+			}
+		}
+		if out, err = send(cond); err != nil {
+			return fail(ctx, q.call, err)
+		}
+		return nil
+	}
+	err = attempt(q.cond)
+	if q.cond.Absent && c.Capabilities().OddAbsence && KindOf(err) == Changed && c.holds(ctx, q.key, q.cond) == nil {
+		err = attempt(Condition{})
+	}
+	return out, err
+}
 
 // before returns the condition that the request itself shall carry. Where the
 // server does not check it, a HEAD does so now, and the request goes without.

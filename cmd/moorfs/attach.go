@@ -53,8 +53,14 @@ func (m *mounting) probe(ctx context.Context) error {
 
 // checkCapabilities refuses what a server cannot do.
 func checkCapabilities(s settings, caps s3backend.Capabilities) error {
-	if s.text("exclusive-create") == string(cache.ExclusiveBucket) && !caps.PutIf {
+	if s.text("exclusive-create") != string(cache.ExclusiveBucket) {
+		return nil
+	}
+	if !caps.PutIf {
 		return errors.New("--exclusive-create bucket: this server overwrites objects in spite of If-None-Match, so it cannot decide who was first; mount with --exclusive-create local")
+	}
+	if caps.OddAbsence {
+		return errors.New("--exclusive-create bucket: this server takes what was deleted from this bucket, which keeps versions, for an object, so it cannot decide who was first; mount with --exclusive-create local")
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func pathStyle(s settings) s3backend.PathStyle {
 func probeName(o s3backend.Options) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%s|%s|%v|%s|%s|%s", o.EndpointURL, o.SSE, o.SSEKMSKeyID, o.SSEKMSContext,
 		o.ACL, o.SSECKeys, o.StorageClass, o.ChecksumAlgorithm, strconv.FormatBool(o.UseAccelerate)))
-	return "probe-1-" + hex.EncodeToString(sum[:8])
+	return "probe-2-" + hex.EncodeToString(sum[:8])
 }
 
 // cacheDirOf returns the cache directory that the settings name, or the

@@ -253,9 +253,10 @@ func TestExclusiveCreateNeedsAServerThatDecides(t *testing.T) {
 	for _, c := range []struct {
 		who     string
 		decides bool
+		odd     bool // it sees deleted objects
 		ok      bool
-	}{{"local", false, true}, {"local", true, true}, {"bucket", true, true}, {"bucket", false, false}} {
-		err := checkCapabilities(newSettings(layer{"exclusive-create": {c.who}}), s3backend.Capabilities{PutIf: c.decides})
+	}{{"local", false, true, true}, {"local", true, false, true}, {"bucket", true, false, true}, {"bucket", false, false, false}, {"bucket", true, true, false}} {
+		err := checkCapabilities(newSettings(layer{"exclusive-create": {c.who}}), s3backend.Capabilities{PutIf: c.decides, OddAbsence: c.odd})
 		if (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c, err)
 		}
