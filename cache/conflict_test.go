@@ -160,6 +160,15 @@ func TestDecisionsOfAParkedFile(t *testing.T) {
 	}
 }
 
+// The conflicts of all mounts of a machine are decided by ID.
+func TestConflictsOfTwoCachesHaveTwoIDs(t *testing.T) {
+	t.Parallel()
+	a, b := changedBoth(t, KeepBoth, "f.txt").oneConflict(), changedBoth(t, KeepBoth, "f.txt").oneConflict()
+	if a.ID == b.ID {
+		t.Errorf("both are called %s", a.ID)
+	}
+}
+
 // Ours replaces only the version of theirs that was seen when it was chosen.
 func TestKeepMineMeetsALaterChange(t *testing.T) {
 	t.Parallel()

@@ -113,7 +113,7 @@ func (ch *change) putAside(j *job, r *journal.Row, rec *journal.Inode, e *confli
 	ch.c.sidecarStale(j.row.Ino)
 	ch.c.kernel.EntryGone(dir, name)
 	ch.c.cfg.Log.Warn("cache: conflict: the object was changed in the bucket while it was changed here; ours is kept in the cache alone",
-		"key", j.key, "conflict", conflictID(j.row.Ino))
+		"key", j.key, "conflict", conflictID(j.row.Ino, ch.now))
 	return outcome{settled: true}, nil
 }
 
@@ -129,7 +129,11 @@ func (ch *change) rebuildAside(s sidecar) error {
 		ch.noteConflict(journal.Conflict{Old: key, Ours: s.Inode.Base.ETag, When: ch.now, Ino: s.Ino}))
 }
 
-func conflictID(ino Ino) string { return fmt.Sprintf("conflict-%x", uint64(ino)) }
+// conflictID is the name of a conflict. Inodes of several caches have the same
+// numbers; that conflicts of theirs also came at the same time is unlikely.
+func conflictID(ino Ino, when int64) string {
+	return fmt.Sprintf("conflict-%x-%04x", uint64(ino), uint16(when>>10))
+}
 
 // Conflicts returns what nobody has decided yet, the oldest first.
 func (c *Cache) Conflicts() (all []ConflictInfo, err error) {
@@ -144,12 +148,12 @@ func (c *Cache) Conflicts() (all []ConflictInfo, err error) {
 
 // conflictsIn is Conflicts in a transaction. The caller holds c.mu.
 func (c *Cache) conflictsIn(tx *journal.Tx) (all []ConflictInfo, err error) {
-	err = tx.Conflicts(func(_ int64, ino Ino, x journal.Conflict) error {
+	err = tx.Conflicts(func(when int64, ino Ino, x journal.Conflict) error {
 		rec, found, err := tx.Inode(ino)
 		if err != nil || !found {
 			return err
 		}
-		info := ConflictInfo{ID: conflictID(ino), Path: x.Old, Name: c.pathOfKey(x.Old), Parked: x.New, Size: rec.Size, When: time.Unix(0, x.When)}
+		info := ConflictInfo{ID: conflictID(ino, when), Path: x.Old, Name: c.pathOfKey(x.Old), Parked: x.New, Size: rec.Size, When: time.Unix(0, when)}
 		for at := rec; at.Parent != 0; {
 			info.File = strings.TrimSuffix(at.Name+"/"+info.File, "/")
 			if at, found, err = tx.Inode(at.Parent); err != nil || !found {
@@ -227,8 +231,8 @@ func (c *Cache) conflictOf(id string) (ino Ino, x journal.Conflict, rec *journal
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	err = c.view(func(tx *journal.Tx) error {
-		err := tx.Conflicts(func(_ int64, of Ino, found journal.Conflict) error {
-			if conflictID(of) != id {
+		err := tx.Conflicts(func(when int64, of Ino, found journal.Conflict) error {
+			if conflictID(of, when) != id {
 				return nil
 			}
 			ino, x = of, found

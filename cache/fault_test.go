@@ -199,6 +199,34 @@ func TestUploadOfAnUnlinkedFileIsAborted(t *testing.T) {
 	})
 }
 
+// An upload that somebody else has under way at the same key goes on.
+func TestUploadsOfOthersGoOn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	theirs := remotetest.NewFaults(b.mem)
+	theirs.Fail(remotetest.Fault{Op: "put", Kind: s3backend.Offline, When: remotetest.Midway})
+	body := someBytes(12<<20, 4)
+	var begun s3backend.Upload
+	put := s3backend.Put{Key: "p/f", Body: bytes.NewReader(body), Size: int64(len(body)),
+		Progress: func(u s3backend.Upload) error { begun = u; return nil }}
+	if _, err := theirs.Put(t.Context(), put); s3backend.KindOf(err) != s3backend.Offline || len(begun.Parts) == 0 {
+		t.Fatalf("%v, after %+v", err, begun)
+	}
+	b.write(Root, "f", someBytes(12<<20, 3))
+	b.ok(b.drainSoon())
+	b.ok(b.Unlink(t.Context(), Root, "f"))
+	b.ok(b.drainSoon())
+	put.Resume, put.Progress = begun, func(u s3backend.Upload) error {
+		if u.ID != begun.ID {
+			return errors.New("begun anew")
+		}
+		return nil
+	}
+	_, err := b.mem.Put(t.Context(), put)
+	b.ok(err)
+	b.bucket(map[string]string{"p/f": string(body)})
+}
+
 // A row that waits for one that S3 refuses does not keep a drain waiting.
 func TestDrainEndsWhenTheRestIsRefused(t *testing.T) {
 	t.Parallel()

@@ -185,11 +185,12 @@ func (c *Cache) abandon(ctx context.Context, j *job) error {
 }
 
 // sweepUploads aborts uploads at a key whose ids were never learnt: their
-// creation was answered to nobody.
+// creation was answered to nobody, so they have no parts. Those that have are
+// somebody else's, who is at it.
 func (c *Cache) sweepUploads(ctx context.Context, key string) error {
 	pending, err := c.remote().Uploads(ctx, key)
 	for _, u := range pending {
-		if err == nil && u.Key == key {
+		if err == nil && u.Key == key && u.Empty {
 			err = c.remote().Abort(ctx, key, s3backend.Upload{ID: u.ID})
 			if s3backend.KindOf(err) == s3backend.NotFound {
 				err = nil

@@ -16,6 +16,7 @@ type PendingUpload struct {
 	Key     string
 	ID      string
 	Started time.Time
+	Empty   bool // it has no part; asked only of uploads at exactly the key that was asked for
 }
 
 // Uploads returns the pending uploads below prefix, whoever began them.
@@ -42,7 +43,13 @@ func (c *Client) Uploads(ctx context.Context, prefix string) ([]PendingUpload, e
 			if err != nil {
 				return nil, cl.corrupt("a key is not url-encoded: %w", err)
 			}
-			all = append(all, PendingUpload{key, aws.ToString(u.UploadId), aws.ToTime(u.Initiated)})
+			p := PendingUpload{Key: key, ID: aws.ToString(u.UploadId), Started: aws.ToTime(u.Initiated)}
+			if key == prefix {
+				if p.Empty, err = c.empty(ctx, p); err != nil {
+					return nil, err
+				}
+			}
+			all = append(all, p)
 		}
 		marker, err := decode(out.NextKeyMarker)
 		if err != nil {
@@ -56,4 +63,17 @@ func (c *Client) Uploads(ctx context.Context, prefix string) ([]PendingUpload, e
 		}
 		in.KeyMarker, in.UploadIdMarker = &marker, out.NextUploadIdMarker
 	}
+}
+
+// empty reports whether an upload has no part. One that is gone has some.
+func (c *Client) empty(ctx context.Context, u PendingUpload) (bool, error) {
+	out, err := c.api.ListParts(ctx, &s3.ListPartsInput{Bucket: &c.opts.Bucket, Key: &u.Key, UploadId: &u.ID, MaxParts: aws.Int32(1)})
+	if err != nil {
+		err = fail(ctx, call{"ListParts", u.Key}, err)
+		if KindOf(err) == NotFound {
+			return false, nil
+		}
+		return false, err
+	}
+	return aws.ToString(out.UploadId) == u.ID && len(out.Parts) == 0, nil
 }

@@ -189,7 +189,7 @@ func (m *Memory) Uploads(ctx context.Context, prefix string) ([]s3backend.Pendin
 	var all []s3backend.PendingUpload
 	for id, u := range m.uploads {
 		if strings.HasPrefix(u.key, prefix) {
-			all = append(all, s3backend.PendingUpload{Key: u.key, ID: id})
+			all = append(all, s3backend.PendingUpload{Key: u.key, ID: id, Empty: u.key == prefix && len(u.parts) == 0})
 		}
 	}
 	return all, nil
