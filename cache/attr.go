@@ -169,6 +169,9 @@ func (c *Cache) editInode(ctx context.Context, ino Ino, fn func(rec *journal.Ino
 	defer c.mu.Unlock()
 	f := c.files[ino]
 	if f != nil {
+		if f.orphan.replaced() {
+			return ErrStale
+		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
 	}

@@ -16,7 +16,7 @@ import (
 // conflict decides, as the policy says, between our content and the one that
 // others put at its key.
 func (ch *change) conflict(j *job, r *journal.Row, rec *journal.Inode, e *conflictError) (outcome, error) {
-	if rec.Changed&journal.ChangedData == 0 && rec.At == j.key {
+	if rec.Changed&journal.ChangedData == 0 && rec.At == j.key && !j.hasWriters() {
 		return ch.yield(j, r, rec, e)
 	}
 	if rec.At == j.key { // what is not here may be gone
@@ -33,6 +33,10 @@ func (ch *change) conflict(j *job, r *journal.Row, rec *journal.Inode, e *confli
 	}
 	return ch.park(j, r, rec, e)
 }
+
+// hasWriters reports whether somebody has the job's file open for writing, who
+// may still change it. The caller holds the file's lock.
+func (j *job) hasWriters() bool { return j.f != nil && j.f.writers > 0 }
 
 // ownAll makes all that is here of a file its own content: the version that
 // the clean part came from may be gone.
@@ -105,6 +109,9 @@ func (ch *change) yield(j *job, r *journal.Row, rec *journal.Inode, e *conflictE
 	if err := errors.Join(ch.orphan(j.row.Ino, rec, unlinked), ch.putRow(j.key, r)); err != nil {
 		return outcome{}, err
 	}
+	if j.f != nil {
+		j.f.orphan.v.Store(otherObject)
+	}
 	if _, err := ch.adopt(dir, name, entryInode(ch.c, File, j.key, theirs)); err != nil {
 		return outcome{}, err
 	}
@@ -124,6 +131,7 @@ func (ch *change) loseSource(j *job, r *journal.Row, rec *journal.Inode) (outcom
 	if err != nil {
 		return outcome{}, err
 	}
+	j.f.orphan.v.Store(otherObject)
 	ch.c.kernel.EntryGone(dir, name)
 	ch.c.cfg.Log.Warn("cache: a renamed file is gone: its object was replaced or removed in the bucket before it could be copied",
 		"key", j.key, "was", at)

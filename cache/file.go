@@ -29,7 +29,7 @@ type file struct {
 	users    atomic.Int32
 	nameless bool // made by Tmpfile and not linked; guarded by Cache.mu
 
-	orphan   atomic.Bool  // has no name any more
+	orphan   orphanhood   // has no name any more
 	lastRead atomic.Int64 // offset; eviction keeps what is near
 
 	// mu guards the bytes and what follows. Order: Cache.mu → mu.
@@ -51,6 +51,29 @@ type file struct {
 	fetches   []*fetch
 	frozen    *frozen
 	landing   chan struct{} // closed when the flush at work has ended; nil: none
+}
+
+// An orphanhood says that a file lost its name, and to whom.
+type orphanhood struct{ v atomic.Int32 }
+
+const (
+	lostName    = 1 + iota // to a program here
+	otherObject            // to another object that others put in its place, or removed its own
+)
+
+// Load reports whether the file has no name.
+func (o *orphanhood) Load() bool { return o.v.Load() != 0 }
+
+// replaced reports whether others took the name. Nobody opens or changes such
+// a file any more: what its name means now is meant.
+func (o *orphanhood) replaced() bool { return o.v.Load() == otherObject }
+
+func (o *orphanhood) Store(orphan bool) {
+	if orphan {
+		o.v.Store(lostName)
+	} else {
+		o.v.Store(0)
+	}
 }
 
 // fileTimes overlay the inode's record while unsaved; atime if accessed says

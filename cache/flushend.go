@@ -200,7 +200,7 @@ func (ch *change) failed(j *job, r *journal.Row, cause error) (outcome, error) {
 	case errors.Is(cause, errKeyEmpty):
 		r.Known = journal.KnownAbsent
 		return ch.tryAgain(j, r, rec)
-	case errors.Is(cause, errSourceGone) && rec.Kind == File && rec.Changed&journal.ChangedData == 0 && j.f != nil && !j.f.whole():
+	case errors.Is(cause, errSourceGone) && rec.Kind == File && rec.Changed&journal.ChangedData == 0 && j.f != nil && !j.f.whole() && !j.hasWriters():
 		return ch.loseSource(j, r, rec)
 	case errors.Is(cause, errSourceGone):
 		rec.Changed |= journal.ChangedData

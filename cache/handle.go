@@ -76,6 +76,9 @@ func (c *Cache) openNow(ino Ino, m OpenMode) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f := c.files[ino]; f != nil && f.orphan.replaced() {
+		return nil, ErrStale
+	}
 	return c.openLocked(ino, rec, m)
 }
 

@@ -363,6 +363,9 @@ func (ch *change) orphan(ino Ino, rec *journal.Inode, e event) error {
 	rec.State, rec.Parent, rec.Name, rec.Nlink, rec.Ctime = journal.Orphan, 0, "", 0, ch.now
 	if f := ch.c.files[ino]; f != nil {
 		f.orphan.Store(true)
+		if e == remoteChanged {
+			f.orphan.v.Store(otherObject)
+		}
 		return errors.Join(ch.PutInode(ino, rec), ch.PutOrphan(ino))
 	}
 	if rec.Kind == Dir {
