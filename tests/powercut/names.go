@@ -14,12 +14,12 @@ type inode struct {
 	mtime int64 // ns; ctime too
 	rdev  uint32
 
-	file          *file             // of a regular file
-	live, safe    map[string]uint64 // of a directory
-	parent        uint64
-	named         bool // has a name
-	durable       bool // has had a durable name; fsync need not give it one
-	opens         int
+	file       *file             // of a regular file
+	live, safe map[string]uint64 // of a directory
+	parent     uint64
+	named      bool // has a name
+	durable    bool // has had a durable name; fsync need not give it one
+	opens      int
 }
 
 func (n *inode) isDir() bool { return n.mode&syscall.S_IFMT == syscall.S_IFDIR }
