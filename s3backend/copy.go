@@ -68,7 +68,7 @@ func (c *Client) copyParts(ctx context.Context, cp Copy) (Object, error) {
 	a := attributes{meta: cp.Meta, stored: cp.Headers, storageClass: cp.StorageClass}
 	if cp.From.Tags > 0 {
 		var err error
-		if a.tagging, err = c.tagging(ctx, cp.From); err != nil {
+		if a.tagging, _, err = c.tagging(ctx, cp.From); err != nil {
 			return Object{}, err
 		}
 	}

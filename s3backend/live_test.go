@@ -131,8 +131,14 @@ func TestTagsAreKept(t *testing.T) {
 		if _, err := c.Put(t.Context(), Put{Key: "k", Body: bytes.NewReader(body), Size: int64(size), Keep: &old}); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := c.tagging(t.Context(), old); err != nil || got != tagging.tagging {
+		if got, _, err := c.tagging(t.Context(), old); err != nil || got != tagging.tagging {
 			t.Errorf("after %d bytes: tags %q, %v", size, got, err)
+		}
+	}
+	for _, key := range []string{"gone", ""} { // deleted by others, or put aside by a conflict
+		o, err := c.Put(t.Context(), Put{Key: "new" + key, Body: bytes.NewReader(nil), Keep: &Object{Key: key, Tags: 2}})
+		if err != nil || o.Tags != 0 {
+			t.Errorf("keeping the tags of no object (key %q): %d tags, %v", key, o.Tags, err)
 		}
 	}
 }

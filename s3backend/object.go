@@ -107,7 +107,7 @@ type Put struct {
 	Meta         map[string]string
 	Headers      Headers
 	StorageClass string             // empty: the client's default
-	Keep         *Object            // if set, its tags are carried over
+	Keep         *Object            // if set, and there is an object at its key, the tags of that are carried over
 	Base         *Object            // if set, Unchanged ranges may be copied from it on the server
 	Unchanged    []Range            // ranges of Body equal to the same ranges of Base
 	Resume       Upload             // from an earlier attempt with the same content; zero: none

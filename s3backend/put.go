@@ -24,10 +24,9 @@ func (c *Client) Put(ctx context.Context, p Put) (Object, error) {
 	tags := 0
 	if p.Keep != nil && p.Keep.Tags > 0 {
 		var err error
-		if a.tagging, err = c.tagging(ctx, *p.Keep); err != nil {
+		if a.tagging, tags, err = c.tagging(ctx, *p.Keep); err != nil {
 			return Object{}, err
 		}
-		tags = p.Keep.Tags
 	}
 	var o Object
 	var err error
@@ -194,15 +193,21 @@ func (c Condition) noneMatch() *string {
 }
 
 // tagging returns an object's tags as a request header carries them.
-func (c *Client) tagging(ctx context.Context, o Object) (string, error) {
+func (c *Client) tagging(ctx context.Context, o Object) (encoded string, n int, err error) {
+	if o.Key == "" {
+		return "", 0, nil
+	}
 	out, err := c.api.GetObjectTagging(ctx, &s3.GetObjectTaggingInput{Bucket: &c.opts.Bucket, Key: &o.Key,
 		VersionId: realVersion(o.Version)})
 	if err != nil {
-		return "", fail(ctx, call{"GetObjectTagging", o.Key}, err)
+		if err = fail(ctx, call{"GetObjectTagging", o.Key}, err); KindOf(err) == NotFound {
+			err = nil
+		}
+		return "", 0, err
 	}
 	tags := url.Values{}
 	for _, t := range out.TagSet {
 		tags.Set(aws.ToString(t.Key), aws.ToString(t.Value))
 	}
-	return tags.Encode(), nil
+	return tags.Encode(), len(tags), nil
 }

@@ -134,7 +134,7 @@ func (m *Memory) complete(w *partPut) (s3backend.Object, error) {
 		bodies, sums = append(bodies, body), append(sums, sum[:]...)
 	}
 	tag := s3backend.ETag(fmt.Sprintf("%s-%d", hexSum(sums), len(bodies)))
-	return m.publish(newVersion(w.Put, bytes.Join(bodies, nil), tag)), nil
+	return m.publish(m.newVersion(w.Put, bytes.Join(bodies, nil), tag)), nil
 }
 
 // giveUp aborts the upload and returns err.

@@ -37,7 +37,7 @@ func (m *Memory) Put(ctx context.Context, p s3backend.Put) (s3backend.Object, er
 	if err := refuse("put", p.Key, p.If, m.current(p.Key)); err != nil {
 		return s3backend.Object{}, err
 	}
-	return m.publish(newVersion(p, body, s3backend.ETag(hexSum(body)))), nil
+	return m.publish(m.newVersion(p, body, s3backend.ETag(hexSum(body)))), nil
 }
 
 // admit refuses what no server takes.
@@ -55,13 +55,16 @@ func (m *Memory) admit(ctx context.Context, op, key string, meta map[string]stri
 	return keyOf(op, key)
 }
 
-func newVersion(p s3backend.Put, body []byte, tag s3backend.ETag) *version {
+// newVersion returns what p puts. The caller holds m.mu.
+func (m *Memory) newVersion(p s3backend.Put, body []byte, tag s3backend.ETag) *version {
 	v := &version{body: body, Object: s3backend.Object{
 		Key: p.Key, Size: int64(len(body)), ETag: tag,
 		Meta: lower(p.Meta), Headers: p.Headers, StorageClass: p.StorageClass,
 	}}
-	if p.Keep != nil {
-		v.Tags = p.Keep.Tags
+	if p.Keep != nil && p.Keep.Tags > 0 {
+		if old := m.current(p.Keep.Key); old != nil {
+			v.Tags = old.Tags
+		}
 	}
 	return v
 }
@@ -145,7 +148,7 @@ func (m *Memory) Set(key string, body []byte, meta map[string]string) s3backend.
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	body = slices.Clone(body)
-	return m.publish(newVersion(s3backend.Put{Key: key, Meta: meta}, body, s3backend.ETag(hexSum(body))))
+	return m.publish(m.newVersion(s3backend.Put{Key: key, Meta: meta}, body, s3backend.ETag(hexSum(body))))
 }
 
 // Remove deletes an object as another client does; a missing one is no error.

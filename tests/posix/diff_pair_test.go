@@ -16,6 +16,7 @@ const scriptLimit = time.Minute
 
 // A pair is a moorfs mount and the ext4 directory that it is compared with.
 type pair struct {
+	s3     *harness.S3
 	spec   harness.Spec // of mount
 	mount  *harness.Mount
 	ours   *side

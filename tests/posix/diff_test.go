@@ -92,7 +92,7 @@ func newPair(t *testing.T, options []string) *pair {
 	s3 := harness.Versity(t)
 	spec := harness.Spec{Source: "s3://" + s3.Bucket, Env: s3.Env(), Options: slices.Concat([]string{"--endpoint-url", s3.Endpoint}, options)}
 	m := harness.Start(t, spec)
-	return &pair{spec: spec, mount: m, ours: newSide(t, "moorfs", m.Dir), theirs: newSide(t, "ext4", ext4Dir(t))}
+	return &pair{s3: s3, spec: spec, mount: m, ours: newSide(t, "moorfs", m.Dir), theirs: newSide(t, "ext4", ext4Dir(t))}
 }
 
 func needRoot(t *testing.T) {

@@ -39,7 +39,8 @@ func TestRemount(t *testing.T) {
 		ours, theirs, err := p.both("root", "inspect")
 		ours, theirs = parting(local.ReplaceAllString(ours, "$1"), local.ReplaceAllString(theirs, "$1"))
 		if ours != theirs {
-			t.Errorf("after a remount\n  moorfs: %s\n  ext4:   %s", ours, theirs)
+			keys, err := p.s3.Raw.Keys(t.Context(), "")
+			t.Errorf("after a remount\n  moorfs: %s\n  ext4:   %s\nthe bucket has %q (%v)", ours, theirs, keys, err)
 		}
 		return err
 	})
