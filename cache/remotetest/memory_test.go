@@ -76,8 +76,9 @@ func TestMemoryCarriesTags(t *testing.T) {
 	if err != nil || o.Tags != 2 {
 		t.Fatalf("head: %+v, %v", o, err)
 	}
-	for keep, want := range map[*s3backend.Object]int{&o: 2, nil: 0} {
-		put, err := m.Put(ctx, s3backend.Put{Key: "a", Body: bytes.NewReader([]byte("2")), Size: 1, Keep: keep})
+	gone := s3backend.Object{Key: "gone", Tags: 2}
+	for keep, want := range map[*s3backend.Object]int{&o: 2, nil: 0, &gone: 0} {
+		put, err := m.Put(ctx, s3backend.Put{Key: "b", Body: bytes.NewReader([]byte("2")), Size: 1, Keep: keep})
 		if err != nil || put.Tags != want {
 			t.Errorf("put keeping %v: %+v, %v", keep, put, err)
 		}
