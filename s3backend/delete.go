@@ -3,6 +3,9 @@ package s3backend
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -22,7 +25,8 @@ const parallelDeletes = 8
 // order; nil means that nothing is at the key any more (a key that was not
 // there is no error), Changed that its condition did not hold. Without
 // conditions, and with them where the server checks them in batches, a request
-// takes 1,000 keys.
+// takes 1,000 keys. A marker goes after the keys that begin with it: a server
+// whose keys are paths may keep the directory otherwise.
 func (c *Client) Delete(ctx context.Context, ds ...Deletion) []error {
 	errs := make([]error, len(ds))
 	caps := c.Capabilities()
@@ -34,6 +38,7 @@ func (c *Client) Delete(ctx context.Context, ds ...Deletion) []error {
 			single = append(single, i)
 		}
 	}
+	slices.SortFunc(batch, func(i, j int) int { return strings.Compare(ds[j].Key, ds[i].Key) })
 	for len(batch) > 0 {
 		n := min(len(batch), maxBatch)
 		c.deleteBatch(ctx, deletions{ds, errs, batch[:n]})
@@ -112,6 +117,23 @@ func batchError(cl call, e types.Error) error {
 
 // deleteSingles sends one request for each key, some at a time.
 func (c *Client) deleteSingles(ctx context.Context, ds deletions) {
+	waves := map[int][]int{} // by the depth of markers; 0: all other keys
+	for _, i := range ds.pick {
+		depth := 0
+		if key := ds.all[i].Key; strings.HasSuffix(key, "/") {
+			depth = strings.Count(key, "/")
+		}
+		waves[depth] = append(waves[depth], i)
+	}
+	c.deleteWave(ctx, deletions{ds.all, ds.errs, waves[0]})
+	delete(waves, 0)
+	for _, depth := range slices.Backward(slices.Sorted(maps.Keys(waves))) {
+		c.deleteWave(ctx, deletions{ds.all, ds.errs, waves[depth]})
+	}
+}
+
+// deleteWave deletes keys that need not go in any order.
+func (c *Client) deleteWave(ctx context.Context, ds deletions) {
 	slots := make(chan struct{}, parallelDeletes)
 	var running sync.WaitGroup
 	for _, i := range ds.pick {
