@@ -104,13 +104,23 @@ func resolve(path string) (string, error) {
 }
 
 // abort ends a FUSE connection.
-func abort(connection int) error {
-	path := fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", connection)
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+func abort(connection int) error { return AbortIf(connection, func() bool { return true }) }
+
+// connections is where the kernel shows its FUSE connections.
+const connections = "/sys/fs/fuse/connections"
+
+// AbortIf ends the FUSE connection of a number if still holds of it: the
+// number that is looked at is the one that is aborted, even if it ends and is
+// given again meanwhile. Where there is no such connection, or fusectl is not
+// mounted, the error is os.ErrNotExist.
+func AbortIf(connection int, still func() bool) error {
+	f, err := os.OpenFile(fmt.Sprintf("%s/%d/abort", connections, connection), os.O_WRONLY, 0)
 	if err != nil {
 		return fmt.Errorf("abort connection: %w", err)
 	}
-	_, err = f.WriteString("1")
+	if still() {
+		_, err = f.WriteString("1")
+	}
 	return errors.Join(err, f.Close())
 }
 

@@ -99,6 +99,7 @@ func (m *mounting) mount(ctx context.Context) error {
 	if m.server, err = fs.Mount(m.cache, m.fsOptions(m.reg.Mountpoint)); err != nil {
 		return err
 	}
+	m.reg.Connection = m.server.Connection()
 	m.undo.push(onFailure, func() error {
 		if err := unmountDir(m.reg.Mountpoint, lazily); err != nil {
 			return err

@@ -17,6 +17,7 @@ type mountLine struct {
 	options []string // of the mount, as ro, nosuid
 	fstype  string
 	source  string
+	device  string // MAJOR:MINOR; of FUSE, 0:CONNECTION
 }
 
 // mountLines returns the mounts of this process, in the order in which they
@@ -37,7 +38,7 @@ func parseMountinfo(s string) []mountLine {
 		if !ok || len(m) < 6 || len(f) < 2 {
 			continue
 		}
-		out = append(out, mountLine{target: unmangle(m[4]), options: strings.Split(m[5], ","), fstype: f[0], source: unmangle(f[1])})
+		out = append(out, mountLine{target: unmangle(m[4]), options: strings.Split(m[5], ","), fstype: f[0], source: unmangle(f[1]), device: m[2]})
 	}
 	return out
 }

@@ -16,36 +16,45 @@ import (
 )
 
 // startTime returns when a process started, in clock ticks since boot: with
-// the pid it names one process for as long as the machine runs. One that has
-// died and whose parent has not noticed yet counts as gone.
+// the pid it names one process for as long as the machine runs.
 func startTime(pid int) (uint64, error) {
+	_, start, err := processStat(pid)
+	return start, err
+}
+
+// processStat returns the state of a process's first thread, as a letter, and
+// when the process started.
+func processStat(pid int) (state byte, start uint64, err error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	// The name, in parentheses, may hold spaces; the 20th field after it is
 	// the start.
 	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(fields) < 20 {
-		return 0, fmt.Errorf("/proc/%d/stat: too short", pid)
+		return 0, 0, fmt.Errorf("/proc/%d/stat: too short", pid)
 	}
-	if state := string(fields[0]); state == "Z" || state == "X" {
-		return 0, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
-	}
-	return strconv.ParseUint(string(fields[19]), 10, 64)
+	start, err = strconv.ParseUint(string(fields[19]), 10, 64)
+	return fields[0][0], start, err
 }
 
 // alive reports whether the process that had this pid and start still runs.
-func alive(pid int, start uint64) bool {
-	now, err := startTime(pid)
-	return err == nil && now == start
+// One that was killed does not, even if it cannot end (see undead.go).
+func alive(pid int, start uint64) bool { return !gone(pid, start) && !isDying(pid) }
+
+// gone reports whether the process has ended. One whose parent has not noticed
+// yet counts as gone.
+func gone(pid int, start uint64) bool {
+	state, now, err := processStat(pid)
+	return err != nil || now != start || (state == 'Z' || state == 'X') && !isDying(pid)
 }
 
 // waitExit waits until a process has ended, at most limit, and reports
 // whether it has.
 func waitExit(pid int, start uint64, limit time.Duration) (bool, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) || !alive(pid, start) {
+	if errors.Is(err, unix.ESRCH) || gone(pid, start) {
 		if err == nil {
 			err = unix.Close(fd)
 		} else {

@@ -27,6 +27,7 @@ type registration struct {
 	Socket     string    `json:"socket"`
 	ReadOnly   bool      `json:"read_only"`
 	Version    string    `json:"version"`
+	Connection int       `json:"connection,omitempty"` // of FUSE, as below /sys/fs/fuse/connections
 }
 
 // A registry is the directory of registrations of one user.
@@ -87,31 +88,35 @@ func (r registry) remove(m registration) error {
 	return nil
 }
 
-// list returns the mounts whose process is alive, and removes the entries of
-// those whose is not, as far as we may.
-func (r registry) list() ([]registration, error) {
+// list returns the mounts whose process is alive and those whose process was
+// killed and cannot end, and removes the entries of those whose process is
+// gone, as far as we may.
+func (r registry) list() (running, dying []registration, err error) {
 	names, err := filepath.Glob(filepath.Join(r.dir, "*.json"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []registration
 	for _, name := range names {
 		m, err := readRegistration(name)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if alive(m.Pid, m.Start) {
-			out = append(out, m)
+			running = append(running, m)
+			continue
+		}
+		if m.isDying() {
+			dying = append(dying, m)
 			continue
 		}
 		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return out, nil
+	return running, dying, nil
 }
 
 func readRegistration(name string) (registration, error) {
@@ -129,32 +134,44 @@ func readRegistration(name string) (registration, error) {
 // mountsHere returns the running mounts that this user can see: its own and
 // root's; root sees everybody's that registered under /run/user.
 func mountsHere() ([]registration, error) {
+	running, _, err := registered()
+	return running, err
+}
+
+// registered returns the running mounts that this user can see, and those
+// whose daemon was killed and cannot end.
+func registered() (running, dying []registration, err error) {
 	own, err := ownRegistry()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all, err := own.list()
-	if err != nil {
-		return nil, err
+	if running, dying, err = own.list(); err != nil {
+		return nil, nil, err
 	}
 	others, err := otherRegistries(own)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, r := range others {
-		more, err := r.list()
+		more, stuck, err := r.list()
 		if err != nil {
 			continue // another user's affair
 		}
-		owner, ok := ownerOf(r.dir)
-		for _, m := range more {
-			if who, known := ownerOf(fmt.Sprintf("/proc/%d", m.Pid)); ok && known && who == owner {
-				all = append(all, m)
-			}
-		}
+		running = append(running, r.honest(more)...)
+		dying = append(dying, r.honest(stuck)...)
 	}
-	slices.SortFunc(all, func(a, b registration) int { return strings.Compare(a.Mountpoint, b.Mountpoint) })
-	return all, nil
+	slices.SortFunc(running, func(a, b registration) int { return strings.Compare(a.Mountpoint, b.Mountpoint) })
+	return running, dying, nil
+}
+
+// honest returns those of r's entries whose process belongs to who may write
+// to r.
+func (r registry) honest(entries []registration) []registration {
+	owner, ok := ownerOf(r.dir)
+	return slices.DeleteFunc(entries, func(m registration) bool {
+		who, known := ownerOf(fmt.Sprintf("/proc/%d", m.Pid))
+		return !ok || !known || who != owner
+	})
 }
 
 // otherRegistries are where others register, and where this user's mounts do

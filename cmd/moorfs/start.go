@@ -75,6 +75,9 @@ func (m *mounting) place() error {
 	if err != nil {
 		return fmt.Errorf("mountpoint: %w", err)
 	}
+	if err := endUndead(func(m registration) bool { return m.Mountpoint == dir }); err != nil {
+		return fmt.Errorf("mountpoint: %w", err)
+	}
 	if err := fs.CheckMountpoint(m.fsOptions(dir)); err != nil {
 		return err
 	}
@@ -171,8 +174,12 @@ func (m *mounting) openCache(ctx context.Context) error {
 	return nil
 }
 
-// takeOver ends the daemon that holds a cache, if its mount is gone.
+// takeOver ends the daemon that holds a cache, if its mount is gone or it was
+// killed.
 func takeOver(ctx context.Context, busy *cache.BusyError) error {
+	if isDying(busy.Pid) {
+		return endUndead(func(m registration) bool { return m.Pid == busy.Pid && m.CacheDir == busy.Dir })
+	}
 	running, err := mountsHere()
 	if err != nil {
 		return err

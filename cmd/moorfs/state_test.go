@@ -82,7 +82,7 @@ func TestRegistryDropsTheDead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := r.list()
+	got, _, err := r.list()
 	if err != nil || len(got) != 1 || got[0].Mountpoint != "/mnt/a" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -92,13 +92,13 @@ func TestRegistryDropsTheDead(t *testing.T) {
 	if err := r.remove(registration{Pid: 1, Mountpoint: "/mnt/a"}); err != nil {
 		t.Error(err)
 	}
-	if got, err := r.list(); err != nil || len(got) != 1 {
+	if got, _, err := r.list(); err != nil || len(got) != 1 {
 		t.Errorf("another process's entry was removed: %+v, %v", got, err)
 	}
 	if err := r.remove(living); err != nil {
 		t.Error(err)
 	}
-	if got, err := r.list(); err != nil || len(got) != 0 {
+	if got, _, err := r.list(); err != nil || len(got) != 0 {
 		t.Errorf("still there: %+v, %v", got, err)
 	}
 }

@@ -84,7 +84,7 @@ func every(ctx context.Context, interval time.Duration, do func() error) error {
 // collectStatus asks the daemons: of one mountpoint, or all.
 func collectStatus(ctx context.Context, args []string) (statusReport, error) {
 	r := statusReport{Mounts: []mountReport{}, Idle: []cacheNote{}}
-	mounts, err := mountsHere()
+	mounts, dying, err := registered()
 	if err != nil {
 		return r, err
 	}
@@ -108,6 +108,11 @@ func collectStatus(ctx context.Context, args []string) (statusReport, error) {
 	}
 	for _, m := range mounts {
 		r.Mounts = append(r.Mounts, askStatus(ctx, m))
+	}
+	if len(args) == 0 {
+		for _, m := range dying {
+			r.Mounts = append(r.Mounts, mountReport{Mount: m, Error: "the daemon was killed and cannot end; moorfs umount or mount helps it"})
+		}
 	}
 	return r, nil
 }

@@ -45,6 +45,9 @@ func umount(req umountRequest) error {
 	if err != nil {
 		return fmt.Errorf("umount: %w", err)
 	}
+	if err := endUndead(func(m registration) bool { return m.Mountpoint == dir }); err != nil {
+		return fmt.Errorf("umount: %w", err)
+	}
 	m, known, err := mountOf(dir)
 	if err != nil {
 		return err
@@ -68,14 +71,11 @@ func umount(req umountRequest) error {
 	if !errors.Is(err, errNoDaemon) && !errors.Is(err, errCutOff) {
 		return err
 	}
-	if ended, waitErr := waitExit(m.Pid, m.Start, dying); waitErr != nil || !ended {
+	if ended, waitErr := awaitDeath(m); waitErr != nil || !ended {
 		return errors.Join(err, waitErr)
 	}
 	return removeDead(dir)
 }
-
-// dying is how long a daemon that does not listen any more may take to end.
-const dying = 10 * time.Second
 
 // stopDaemon asks a daemon to drain, unmount and end.
 func stopDaemon(m registration, limit time.Duration) error {

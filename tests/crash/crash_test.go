@@ -23,12 +23,17 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(writerEnv) != "" {
-		if err := writeUntilStopped(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	roles := map[string]func(string) error{
+		writerEnv: func(string) error { return writeUntilStopped() }, holderEnv: holdLock, lookerEnv: look,
+	}
+	for env, role := range roles {
+		if value := os.Getenv(env); value != "" {
+			if err := role(value); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
-		os.Exit(0)
 	}
 	os.Exit(harness.Main(m.Run))
 }

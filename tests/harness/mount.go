@@ -17,6 +17,7 @@ import (
 const (
 	startLimit   = 30 * time.Second // until a mount answers
 	unmountLimit = 60 * time.Second // of a drain
+	deathLimit   = 5 * time.Second  // of a process that was killed
 	// busyLimit is for the children of tests that run beside this one: until
 	// they are another program they hold copies of its descriptors.
 	busyLimit    = 5 * time.Second
@@ -216,7 +217,8 @@ func (m *Mount) Kill() error {
 }
 
 // Die kills the daemon as kill -9 does and waits until it has gone. Its mount
-// stays, dead. Killing a dead daemon does no harm.
+// stays, dead, unless a notification held the daemon in the kernel: then moorfs
+// umount helps it, as it would a user. Killing a dead daemon does no harm.
 func (m *Mount) Die() error {
 	if err := m.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -224,11 +226,17 @@ func (m *Mount) Die() error {
 	select {
 	case <-m.died:
 		return nil
+	case <-time.After(deathLimit):
+	}
+	_, out := m.Run(unmountLimit, "umount", m.Dir) // files may keep the mount busy all the same
+	select {
+	case <-m.died:
+		return nil
 	case <-time.After(startLimit):
 	}
-	err := Abort(m.Dir) // a request of its own may hold it
+	err := Abort(m.Dir)
 	<-m.died
-	return errors.Join(fmt.Errorf("daemon %d did not die of SIGKILL until its connection was aborted", m.Pid()), err)
+	return errors.Join(fmt.Errorf("daemon %d did not die of SIGKILL until its connection was aborted; moorfs umount: %s", m.Pid(), out), err)
 }
 
 // Clear takes a dead mount away.
