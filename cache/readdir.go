@@ -61,8 +61,7 @@ func (c *Cache) dirents(dir Ino, after string, max int) (entries []DirEntry, unk
 func (c *Cache) ensureListed(ctx context.Context, dir Ino) error {
 	var l journal.Listing
 	var own bool
-	c.mu.RLock()
-	err := c.view(func(tx *journal.Tx) error {
+	err := c.viewLocked(func(tx *journal.Tx) error {
 		rec, found, err := tx.Inode(dir)
 		if err != nil {
 			return err
@@ -76,7 +75,6 @@ func (c *Cache) ensureListed(ctx context.Context, dir Ino) error {
 		own, err = c.localOnly(tx, rec)
 		return err
 	})
-	c.mu.RUnlock()
 	if err != nil || own || l.Complete && fresher(c.cfg.ListTTL, l.Begun, time.Time{}) || l.Complete && c.quiet() {
 		return err
 	}
@@ -98,6 +96,10 @@ func (c *Cache) Parent(_ context.Context, dir Ino) (Ino, error) {
 	}
 	return rec.Parent, nil
 }
+
+// Path returns the path of an inode below the mount, for messages: what is not
+// known of it is "…".
+func (c *Cache) Path(ino Ino) string { return c.pathOf(ino) }
 
 // pathOf returns an inode's path below the mount, for people.
 func (c *Cache) pathOf(ino Ino) string {

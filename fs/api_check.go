@@ -42,7 +42,7 @@ var (
 	_ gofuse.FileFsyncdirer     = (*dir)(nil)
 	_ fuse.RawFileSystem        = (*dirReader)(nil)
 	_ fuse.RawFileSystem        = (*killPriv)(nil)
-	_ fuse.RawFileSystem        = (*ownerOnly)(nil)
+	_ fuse.RawFileSystem        = (*front)(nil)
 	_ notifier                  = (*fuse.Server)(nil)
 	_ cache.Kernel              = (*kernel)(nil)
 	_ dirSource                 = (*cache.Cache)(nil)

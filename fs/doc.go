@@ -5,10 +5,9 @@
 //
 // # How a request flows
 //
-// go-fuse reads a request from /dev/fuse; a panic below it fails that request
-// with EIO and is logged, the mount goes on. The request passes ownerOnly (only
-// with allow-root), then killPriv (set-ID bits), then dirReader, which reads
-// directories, then go-fuse's node tree, which finds the *node or *file and
+// go-fuse reads a request from /dev/fuse. It passes front, which knows what is
+// under way, counts, holds allow-root, and turns a panic below it into EIO; then
+// killPriv (set-ID bits), then dirReader, which reads directories, then go-fuse's node tree, which finds the *node or *file and
 // calls the method in node.go, names.go, attr.go, xattr.go, file.go or dir.go. That calls the cache, and errno.go says
 // what the system call ends with. It is the only place where an error becomes
 // an errno; what it cannot name is EIO and a line in the log.
@@ -64,7 +63,10 @@
 //     directory's or page's lock while it waits for the answer, and the
 //     notification wants that lock. So EntryGone and ContentChanged only
 //     queue, and one goroutine that holds no lock and that nobody waits for
-//     tells the kernel.
+//     tells the kernel. It puts off what would wait for a request that is seen
+//     to take long: killed while it waits there, the daemon could not die.
+//     Between that look and the kernel's lock is a gap, and locks are held for
+//     other reasons too; AbortIf is how a later mount or umount ends that.
 //   - The daemon using its own mount. Nothing here stats the mountpoint while
 //     it is served: the connection's number is read from mountinfo. The one
 //     exception is go-fuse's probe in WaitMount, a name in the root that
@@ -76,7 +78,8 @@
 //
 // # Locks
 //
-// None but the leaf mutex of the notification queue.
+// None but leaf mutexes: of the notification queue, of the requests under way,
+// and of each directory that is read.
 //
 // # Set-ID bits
 //

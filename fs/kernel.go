@@ -2,9 +2,12 @@ package fs
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -37,16 +40,32 @@ type note struct {
 	told chan struct{} // of forgotten: closed then
 }
 
+// A notification waits in the kernel for the lock of a directory, or of a page,
+// that is held while a request of it is answered. While it waits no signal ends
+// the daemon, so it is put off as long as such a request is seen to take long.
+const (
+	longRequest = 10 * time.Millisecond
+	lookAgain   = 10 * time.Millisecond
+	putOffMost  = 30 * time.Second // a directory can have one slow request after the other
+)
+
+// A pending note waits to be told.
+type pending struct {
+	note
+	since time.Time
+}
+
 // A kernel implements cache.Kernel: notes go into a queue, and one goroutine
 // tells the kernel. No lock is held while it does, and nobody waits for it, so
 // a request that the kernel waits for always ends and the notification after
 // it. Node ids are inode numbers (Options.ExternalNodeID).
 type kernel struct {
-	log *slog.Logger
+	log   *slog.Logger
+	under *inflight
 
 	mu      sync.Mutex // held for the fields below alone
 	waiting map[note]struct{}
-	order   []note
+	order   []pending
 	closed  bool
 
 	wake chan struct{} // one token: there is something to look at
@@ -54,7 +73,7 @@ type kernel struct {
 }
 
 func newKernel(log *slog.Logger) *kernel {
-	return &kernel{log: log, waiting: map[note]struct{}{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	return &kernel{log: log, under: &inflight{}, waiting: map[note]struct{}{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // EntryGone makes the kernel look name up again. It returns at once and may be
@@ -92,7 +111,7 @@ func (k *kernel) add(n note) {
 		return
 	}
 	k.waiting[n] = struct{}{}
-	k.order = append(k.order, n)
+	k.order = append(k.order, pending{n, time.Now()})
 	k.poke()
 }
 
@@ -106,20 +125,44 @@ func (k *kernel) poke() {
 // run tells to until stop.
 func (k *kernel) run(to notifier) {
 	defer close(k.done)
-	for range k.wake {
+	var off []pending // put off
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-k.wake:
+		case <-timer.C:
+		}
 		notes, closed := k.take()
 		if closed {
 			return
 		}
-		for _, n := range notes {
-			k.tell(to, n)
+		if off = k.tellAll(to, append(off, notes...)); len(off) > 0 {
+			timer.Reset(lookAgain)
 		}
 	}
 }
 
+// tellAll tells what would not wait for a request, and returns the rest.
+func (k *kernel) tellAll(to notifier, notes []pending) (off []pending) {
+	for _, n := range notes {
+		waits := n.what == forgotten && len(off) > 0 || k.wouldWait(n)
+		if waits && time.Since(n.since) < putOffMost {
+			off = append(off, n)
+			continue
+		}
+		k.tell(to, n.note)
+	}
+	return off
+}
+
+func (k *kernel) wouldWait(n pending) bool {
+	return (n.what == forgetEntry || n.what == forgetContent) && k.under.busy(uint64(n.ino), longRequest)
+}
+
 // take returns what waits. From then on an equal note is a new one: what it
 // tells of may have happened after the kernel was told.
-func (k *kernel) take() (notes []note, closed bool) {
+func (k *kernel) take() (notes []pending, closed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	notes, k.order = k.order, nil
@@ -128,6 +171,12 @@ func (k *kernel) take() (notes []note, closed bool) {
 }
 
 func (k *kernel) tell(to notifier, n note) {
+	defer func() {
+		if v := recover(); v != nil {
+			k.log.Error("panic in a notification; the kernel may believe a name for longer", "inode", n.ino, "name", n.name,
+				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
 	var status fuse.Status
 	switch n.what {
 	case forgotten:

@@ -6,8 +6,11 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/moorfs/moorfs/cache"
 )
 
 // fakeNotifier records what it is told; each call waits for a turn.
@@ -107,5 +110,51 @@ func TestKernelStopGivesUpOnAStuckNotification(t *testing.T) {
 	}
 	if len(k.order) != 0 {
 		t.Errorf("%d notes wait after stop", len(k.order))
+	}
+}
+
+// A notification for an inode that a request has been waiting for is put off;
+// others go on.
+func TestKernelPutsOffWhatWouldWait(t *testing.T) {
+	k, f := runKernel(t)
+	close(f.turns)
+	lookup := k.under.begin(opLookup, &fuse.InHeader{NodeId: 7}, "slow")
+	rename := k.under.begin(opRename, &fuse.InHeader{NodeId: 8}, "old")
+	k.under.also(rename, 9)
+	k.under.mu.Lock()
+	lookup.began = lookup.began.Add(-time.Second)
+	rename.began = lookup.began
+	k.under.mu.Unlock()
+	for _, ino := range []cache.Ino{7, 9} {
+		k.EntryGone(ino, "a")
+	}
+	k.ContentChanged(7)
+	k.attrsChanged(7)
+	k.EntryGone(10, "a")
+	settled := make(chan error, 1)
+	go func() { settled <- k.settled(t.Context()) }()
+	got := []string{<-f.told, <-f.told}
+	if want := []string{"inode 7 -1+0", "entry 10/a"}; !slices.Equal(got, want) {
+		t.Errorf("while requests wait: told %q, want %q", got, want)
+	}
+	k.under.end(rename)
+	if got := <-f.told; got != "entry 9/a" {
+		t.Errorf("after the rename: told %q", got)
+	}
+	select {
+	case err := <-settled:
+		t.Errorf("settled before all was told: %v", err)
+	default:
+	}
+	k.under.end(lookup)
+	got = []string{<-f.told, <-f.told}
+	if want := []string{"entry 7/a", "inode 7 0+0"}; !slices.Equal(got, want) {
+		t.Errorf("after the lookup: told %q, want %q", got, want)
+	}
+	if err := <-settled; err != nil {
+		t.Error(err)
+	}
+	if !k.stop(t.Context()) {
+		t.Error("not stopped")
 	}
 }

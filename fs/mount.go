@@ -26,6 +26,8 @@ const notifyPatience = 30 * time.Second
 type Server struct {
 	fuse       *fuse.Server
 	kernel     *kernel
+	cache      *cache.Cache
+	front      *front
 	mountpoint string
 	connection int
 }
@@ -51,15 +53,13 @@ func Mount(c *cache.Cache, o Options) (*Server, error) {
 	sys.buffers.New = func() any { b := make([]byte, copyBuffer); return &b }
 	options.RootStableAttr = &gofuse.StableAttr{Ino: uint64(cache.Root)}
 	var raw fuse.RawFileSystem = &dirReader{RawFileSystem: gofuse.NewNodeFS(&node{ino: cache.Root, sys: sys}, options), sys: sys}
-	raw = &killPriv{raw, sys}
-	if o.AllowRoot && !asRoot() {
-		raw = &ownerOnly{raw, uint32(os.Geteuid())}
-	}
-	server, err := fuse.NewServer(raw, dir, &options.MountOptions)
+	f := &front{RawFileSystem: &killPriv{raw, sys}, under: sys.kernel.under, counts: &counts{}, log: o.Log,
+		owner: uint32(os.Geteuid()), closed: o.AllowRoot && !asRoot()}
+	server, err := fuse.NewServer(f, dir, &options.MountOptions)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("mount %s on %q: %w", o.Source, dir, err), detachOurs(dir, o.Source))
 	}
-	s := &Server{fuse: server, kernel: sys.kernel, mountpoint: dir}
+	s := &Server{fuse: server, kernel: sys.kernel, cache: c, front: f, mountpoint: dir}
 	if err := s.serve(c); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount %s on %q: %w", o.Source, dir, err), detach(dir))
 	}
@@ -124,6 +124,9 @@ func (s *Server) Connection() int { return s.connection }
 // of the mount, until it is unmounted.
 func (s *Server) Abort() error { return abort(s.connection) }
 
+// Counts returns what was answered since the mount.
+func (s *Server) Counts() Counts { return s.front.counts.snapshot() }
+
 // setReadAhead makes the kernel read ahead in requests of full size. FUSE caps
 // what the daemon may ask for, root may set more.
 func (s *Server) setReadAhead(o Options) {
@@ -133,7 +136,7 @@ func (s *Server) setReadAhead(o Options) {
 	}
 }
 
-// panicked ends a request whose handler panicked; the mount goes on.
+// panicked ends a request that front does not see, as FORGET, when it panics.
 func (o Options) panicked(v any) fuse.Status {
 	o.Log.Error("panic in a request", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	return fuse.EIO
