@@ -15,8 +15,9 @@ import (
 // change of an encoding takes the next number and keeps the decoder of the
 // earlier one.
 const (
-	recordVersion = 1 // of all records that have no line here
-	inodeVersion  = 2 // 2: Next, Cursor
+	recordVersion  = 1 // of all records that have no line here
+	inodeVersion   = 2 // 2: Next, Cursor
+	extentsVersion = 2 // 2: Damaged; in the head of the record: Sums
 )
 
 // The append functions write one field each. Numbers are varints, so that the

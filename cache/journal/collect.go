@@ -139,12 +139,12 @@ func (tx *Tx) chunkInUse(key []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var set chunkSet
+	var head extentsHead
 	tx.scratch = numberKey(tx.scratch[:0], letterExtents, n)
 	_, err = tx.get(tx.scratch, func(v []byte) (err error) {
-		_, set, err = decodeExtentsHead(Ino(n), v)
+		head, err = decodeExtentsHead(Ino(n), v)
 		return err
 	})
 	number, chunk := binary.BigEndian.Uint64(rest), binary.BigEndian.Uint32(rest[8:])
-	return set.n == number && chunk < set.count, err
+	return head.chunks.n == number && chunk < head.chunks.count, err
 }

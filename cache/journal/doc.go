@@ -13,6 +13,7 @@
 //	I ino        Inode
 //	E ino        Extents, or where its chunks are if they are long
 //	C ino n c    chunk c of the extents that were written under number n
+//	S ino group  Sums of 256 blocks of the data file
 //	D ino name   Dirent
 //	L ino        Listing
 //	A key        Attributes, newest version only

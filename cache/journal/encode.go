@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"encoding/binary"
+
 	"github.com/moorfs/moorfs/cache/extent"
 	"github.com/moorfs/moorfs/s3backend"
 )
@@ -87,10 +89,10 @@ func decodeInode(b []byte) (*Inode, error) {
 }
 
 func appendExtents(b []byte, e *Extents) ([]byte, error) {
-	b = append(b, recordVersion)
+	b = append(b, extentsVersion)
 	b = appendBool(b, e.Synced)
 	b = appendString(b, e.Boot)
-	for _, s := range []*extent.Set{&e.Present, &e.Dirty, &e.Touched} {
+	for _, s := range []*extent.Set{&e.Present, &e.Dirty, &e.Touched, &e.Damaged} {
 		set, err := s.AppendBinary(nil)
 		if err != nil {
 			return nil, err
@@ -101,14 +103,51 @@ func appendExtents(b []byte, e *Extents) ([]byte, error) {
 }
 
 func decodeExtents(b []byte) (*Extents, error) {
-	d := decode(b)
+	d := decodeTo(extentsVersion, b)
 	e := &Extents{Synced: d.bool(), Boot: d.string()}
-	for _, s := range []*extent.Set{&e.Present, &e.Dirty, &e.Touched} {
+	sets := []*extent.Set{&e.Present, &e.Dirty, &e.Touched, &e.Damaged}
+	if d.version < 2 {
+		sets = sets[:3]
+	}
+	for _, s := range sets {
 		if err := s.UnmarshalBinary(d.view()); err != nil {
 			d.fail()
 		}
 	}
 	return e, d.done()
+}
+
+// appendSums writes the checksum itself at full length: it is as likely to be
+// large as small.
+func appendSums(b []byte, s Sums) []byte {
+	b = append(b, recordVersion)
+	b = appendUint(b, uint32(len(s)))
+	for _, one := range s {
+		b = appendUint(b, one.Len)
+		b = binary.BigEndian.AppendUint32(b, one.CRC)
+	}
+	return b
+}
+
+func decodeSums(b []byte) (Sums, error) {
+	d := decode(b)
+	n := d.count(5)
+	if n > SumsPerGroup {
+		d.fail()
+	}
+	if d.bad {
+		return nil, d.done()
+	}
+	s := make(Sums, n)
+	for i := range s {
+		if s[i].Len = d.uint32(); s[i].Len > SumBlock || len(d.b) < 4 {
+			d.fail()
+			break
+		}
+		s[i].CRC = binary.BigEndian.Uint32(d.b)
+		d.b = d.b[4:]
+	}
+	return s, d.done()
 }
 
 func appendDirent(b []byte, e Dirent) []byte {

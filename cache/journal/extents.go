@@ -23,6 +23,13 @@ const (
 	extentsChunked
 )
 
+// An extentsHead is what an E record holds itself.
+type extentsHead struct {
+	inline []byte   // encoded extents
+	chunks chunkSet // or where these are
+	sums   uint32   // as Extents.Sums
+}
+
 // chunkSet names the chunks of one version of a file's extents.
 type chunkSet struct {
 	ino   Ino
@@ -42,21 +49,26 @@ func (tx *Tx) Extents(ino Ino) (*Extents, bool, error) {
 
 func (tx *Tx) extents(ino Ino) (*Extents, bool, error) {
 	var e *Extents
-	var chunks chunkSet
+	var head extentsHead
 	tx.scratch = numberKey(tx.scratch[:0], letterExtents, ino)
 	found, err := tx.get(tx.scratch, func(v []byte) (err error) {
-		var inline []byte
-		if inline, chunks, err = decodeExtentsHead(ino, v); err == nil && chunks.count == 0 {
-			e, err = decodeExtents(inline)
+		if head, err = decodeExtentsHead(ino, v); err == nil && head.chunks.count == 0 {
+			e, err = decodeExtents(head.inline)
 		}
 		return err
 	})
-	if err != nil || !found || chunks.count == 0 {
-		return e, found, err
+	if err == nil && found && head.chunks.count > 0 {
+		e, err = tx.chunkedExtents(ino, head.chunks)
 	}
+	if e != nil {
+		e.Sums = head.sums
+	}
+	return e, found, err
+}
+
+func (tx *Tx) chunkedExtents(ino Ino, chunks chunkSet) (*Extents, error) {
 	if fresh, ok := tx.fresh[chunks.n]; ok {
-		e, err = decodeExtents(fresh)
-		return e, true, err
+		return decodeExtents(fresh)
 	}
 	var whole []byte
 	for c := range chunks.count {
@@ -69,17 +81,16 @@ func (tx *Tx) extents(ino Ino) (*Extents, bool, error) {
 			err = fmt.Errorf("%w: chunk %d of %d is missing", ErrDamaged, c, chunks.count)
 		}
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 	}
-	e, err = decodeExtents(whole)
-	return e, true, err
+	return decodeExtents(whole)
 }
 
 // PutExtents sets which bytes of an inode's data file are content; e is not
-// kept.
+// kept. Checksums of the groups from e.Sums on go.
 func (tx *Tx) PutExtents(ino Ino, e *Extents) error {
-	err := tx.replaceChunks(ino)
+	err := tx.replaceHead(ino, e.Sums)
 	if err == nil {
 		err = tx.putExtents(ino, e)
 	}
@@ -91,25 +102,26 @@ func (tx *Tx) PutExtents(ino Ino, e *Extents) error {
 
 func (tx *Tx) putExtents(ino Ino, e *Extents) error {
 	key := tx.keep(numberKey(tx.room(9), letterExtents, ino))
-	value, err := appendExtents(append(tx.room(128), recordVersion, extentsInline), e)
+	value, err := appendExtents(appendExtentsHead(tx.room(128), extentsInline, e.Sums), e)
 	if err != nil {
 		return err
 	}
 	if len(value) <= inlineExtents {
 		return tx.set(key, tx.keep(value))
 	}
-	set, err := tx.writeChunks(ino, value[2:])
+	set, err := tx.writeChunks(ino, value[len(appendExtentsHead(nil, extentsInline, e.Sums)):])
 	if err != nil {
 		return err
 	}
-	head := append(tx.room(24), recordVersion, extentsChunked)
+	head := appendExtentsHead(tx.room(24), extentsChunked, e.Sums)
 	head = appendUint(head, set.n)
 	return tx.set(key, tx.keep(appendUint(head, set.count)))
 }
 
-// DeleteExtents forgets which bytes of an inode's data file are content.
+// DeleteExtents forgets which bytes of an inode's data file are content, and
+// their checksums.
 func (tx *Tx) DeleteExtents(ino Ino) error {
-	err := tx.replaceChunks(ino)
+	err := tx.replaceHead(ino, 0)
 	if err == nil {
 		err = tx.delete(tx.keep(numberKey(tx.room(9), letterExtents, ino)))
 	}
@@ -119,38 +131,79 @@ func (tx *Tx) DeleteExtents(ino Ino) error {
 	return nil
 }
 
-// decodeExtentsHead returns the encoded extents, or where their chunks are.
-func decodeExtentsHead(ino Ino, v []byte) (inline []byte, chunks chunkSet, err error) {
-	d := decode(v)
+func appendExtentsHead(b []byte, how byte, sums uint32) []byte {
+	return appendUint(append(b, extentsVersion, how), sums)
+}
+
+func decodeExtentsHead(ino Ino, v []byte) (h extentsHead, err error) {
+	d := decodeTo(extentsVersion, v)
 	how := d.uint8()
+	if d.version >= 2 {
+		h.sums = d.uint32()
+	}
 	switch {
 	case d.bad:
 	case how == extentsInline:
-		return d.b, chunkSet{}, nil
+		h.inline = d.b
+		return h, nil
 	case how == extentsChunked:
-		chunks = chunkSet{ino: ino, n: d.uint64(), count: d.uint32()}
-		if chunks.count == 0 {
+		h.chunks = chunkSet{ino: ino, n: d.uint64(), count: d.uint32()}
+		if h.chunks.count == 0 {
 			d.fail()
 		}
 	default:
 		d.fail()
 	}
-	return nil, chunks, d.done()
+	return h, d.done()
 }
 
-// replaceChunks notes the chunks of the present record, if it has any, for
-// removal after the commit.
-func (tx *Tx) replaceChunks(ino Ino) error {
-	var chunks chunkSet
+// replaceHead notes the chunks of the present record, if it has any, for
+// removal after the commit, and removes the checksums of the groups from keep
+// on.
+func (tx *Tx) replaceHead(ino Ino, keep uint32) error {
+	var head extentsHead
 	tx.scratch = numberKey(tx.scratch[:0], letterExtents, ino)
 	_, err := tx.get(tx.scratch, func(v []byte) (err error) {
-		_, chunks, err = decodeExtentsHead(ino, v)
+		head, err = decodeExtentsHead(ino, v)
 		return err
 	})
-	if err == nil && chunks.count != 0 {
-		tx.stale = append(tx.stale, chunks)
+	if err == nil && head.chunks.count != 0 {
+		tx.stale = append(tx.stale, head.chunks)
+	}
+	for group := keep; err == nil && group < head.sums; group++ {
+		err = tx.delete(tx.keep(sumsKey(tx.room(13), ino, group)))
 	}
 	return err
+}
+
+// Sums returns the checksums of a group of blocks, nil if nothing is recorded.
+// Only groups below Extents.Sums may be.
+func (tx *Tx) Sums(ino Ino, group uint32) (s Sums, err error) {
+	tx.scratch = sumsKey(tx.scratch[:0], ino, group)
+	_, err = tx.get(tx.scratch, func(v []byte) (err error) {
+		s, err = decodeSums(v)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("journal: checksums of inode %d: %w", ino, err)
+	}
+	return s, nil
+}
+
+// PutSums sets the checksums of a group of blocks; none remove the record. s
+// is not kept. Extents.Sums must be put, too, if the group is not below it.
+func (tx *Tx) PutSums(ino Ino, group uint32, s Sums) error {
+	key := tx.keep(sumsKey(tx.room(13), ino, group))
+	var err error
+	if len(s) == 0 {
+		err = tx.delete(key)
+	} else {
+		err = tx.set(key, tx.keep(appendSums(tx.room(16+8*len(s)), s)))
+	}
+	if err != nil {
+		return fmt.Errorf("journal: checksums of inode %d: %w", ino, err)
+	}
+	return nil
 }
 
 // writeChunks commits data in chunks that nothing refers to yet.

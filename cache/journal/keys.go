@@ -12,6 +12,7 @@ const (
 	letterInode      = 'I'
 	letterExtents    = 'E'
 	letterChunk      = 'C'
+	letterSums       = 'S'
 	letterDirent     = 'D'
 	letterListing    = 'L'
 	letterAttributes = 'A'
@@ -43,6 +44,10 @@ func chunkKey(b []byte, ino Ino, n uint64, c uint32) []byte {
 	b = numberKey(b, letterChunk, ino)
 	b = binary.BigEndian.AppendUint64(b, n)
 	return binary.BigEndian.AppendUint32(b, c)
+}
+
+func sumsKey(b []byte, ino Ino, group uint32) []byte {
+	return binary.BigEndian.AppendUint32(numberKey(b, letterSums, ino), group)
 }
 
 // partsKey holds the length of the key of the upload: keys may hold any byte

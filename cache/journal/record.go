@@ -94,9 +94,26 @@ type Extents struct {
 	Present extent.Set
 	Dirty   extent.Set
 	Touched extent.Set // blocks noted before they were written, not yet part of Dirty
+	Damaged extent.Set // bytes that are only here and were found to be others than were written
 	Synced  bool       // the data file was fdatasynced before this was written
 	Boot    string     // boot id of the kernel when this was written
+	Sums    uint32     // there are S records of the groups below this at most
 }
+
+// SumBlock is the piece of a data file that has a checksum of its own, and
+// SumsPerGroup is how many of these are kept in one record.
+const (
+	SumBlock     = 256 << 10
+	SumsPerGroup = 256
+)
+
+// A Sum is the CRC-32C of the first Len bytes of a block of a data file. The
+// zero Sum says nothing.
+type Sum struct{ Len, CRC uint32 }
+
+// Sums is the `S` record: the checksums of consecutive blocks, as they are on
+// the disk whether they are in the bucket or not. At most SumsPerGroup of them.
+type Sums []Sum
 
 // A Dirent is the `D` record: one name in a directory.
 type Dirent struct {
