@@ -14,11 +14,24 @@ import (
 func (c *Cache) begin(t task) (j *job, o outcome, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var used []*file
-	var locked *file
+	var begun *change
+	defer func() {
+		if begun == nil {
+			return
+		}
+		if begun.locked != nil {
+			begun.locked.mu.Unlock()
+		}
+		for _, f := range begun.used {
+			err = errors.Join(err, c.drop(f))
+		}
+		if err != nil {
+			j = nil
+		}
+	}()
 	err = c.update("begun", func(ch *change) error {
+		begun = ch
 		j, o, err = ch.begin(t)
-		used, locked = ch.used, ch.locked
 		return err
 	})
 	if err == nil && j != nil {
@@ -27,16 +40,7 @@ func (c *Cache) begin(t task) (j *job, o outcome, err error) {
 		}
 		j.freeze()
 	}
-	if locked != nil {
-		locked.mu.Unlock()
-	}
-	for _, f := range used {
-		err = errors.Join(err, c.drop(f))
-	}
-	if err != nil {
-		return nil, o, err
-	}
-	return j, o, nil
+	return j, o, err
 }
 
 func (ch *change) begin(t task) (*job, outcome, error) {

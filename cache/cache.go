@@ -67,6 +67,7 @@ type lifetime struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup // of goroutines
+	guard   guard          // of what they do
 }
 
 // Open takes the cache directory for this process, recovers what an earlier
@@ -84,6 +85,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	}
 	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}, moves: newMoves(), claims: map[string]chan struct{}{}, parked: conflicted{}, doubt: map[string]time.Time{}}
 	c.origin = origin{lock: lock, boot: journal.BootID(), opened: time.Now()}
+	c.guard.log = cfg.Log
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()
 	c.downloads = make(chan struct{}, max(cfg.MaxDownloads, 1))
@@ -91,6 +93,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	c.sidecarLog.dir = cfg.Dir
 	c.listings.running = map[Ino]*listing{}
 	c.queue = newQueue(c.ctx, c.flushKeys, cfg.MaxUploads)
+	c.queue.guard = &c.guard
 	if err := c.recover(); err != nil {
 		c.stop()
 		if c.db != nil {
@@ -104,12 +107,9 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 // Start attaches the kernel's side and begins to bring the bucket into step.
 func (c *Cache) Start(k Kernel) {
 	c.kernel = k
-	for _, loop := range []func(){c.queue.run, c.syncLoop, c.spaceLoop, c.reapLoop, c.lingerLoop} {
-		c.running.Add(1)
-		go func() {
-			defer c.running.Done()
-			loop()
-		}()
+	loops := map[string]func(){"queue": c.queue.run, "sync": c.syncLoop, "space": c.spaceLoop, "reap": c.reapLoop, "linger": c.lingerLoop}
+	for name, loop := range loops {
+		c.running.Go(func() { c.keepGoing(name, loop) })
 	}
 }
 

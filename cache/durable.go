@@ -116,19 +116,26 @@ func (c *Cache) syncClosed() error {
 	return err
 }
 
-func (c *Cache) syncOne(ino Ino) error {
+// pinChanged begins a use of a file that has changes; nil if it has none any
+// more.
+func (c *Cache) pinChanged(ino Ino) (*file, error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	rec, err := c.recordLocked(ino)
 	if err != nil || rec.State == journal.Clean {
-		c.mu.Unlock()
-		return nil // gone or sent meanwhile
+		return nil, nil // gone or sent meanwhile
 	}
 	f, err := c.live(ino, rec)
-	if err == nil {
-		f.users.Add(1)
-	}
-	c.mu.Unlock()
 	if err != nil {
+		return nil, err
+	}
+	f.users.Add(1)
+	return f, nil
+}
+
+func (c *Cache) syncOne(ino Ino) error {
+	f, err := c.pinChanged(ino)
+	if f == nil || err != nil {
 		return err
 	}
 	defer c.unpin(f)
@@ -194,7 +201,7 @@ func (c *Cache) reapLoop() {
 		c.reaps = nil
 		c.reapsMu.Unlock()
 		for _, dir := range dirs {
-			if err := c.reap(dir); err != nil { // the next mount tries again
+			if err := c.guard.try("reap", func() error { return c.reap(dir) }); err != nil { // the next mount tries again
 				c.cfg.Log.Error("cache: removing a vanished directory", "error", err)
 				continue
 			}

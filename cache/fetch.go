@@ -196,20 +196,26 @@ func (f *file) claim(from, to, unit int64) {
 // what it brings is kept for the next.
 func (f *file) runFetch(w *fetch, o objectAt) {
 	defer f.c.running.Done()
+	f.endFetch(w, f.c.guard.try("fetch", func() error { return f.bring(w.Range, o) }))
+	f.c.unpin(f)
+}
+
+// bring fetches a range of an object into the data file.
+func (f *file) bring(r extent.Range, o objectAt) error {
 	ctx, cancel := context.WithTimeout(f.c.ctx, f.c.cfg.ReadTimeout)
 	defer cancel()
 	release, err := f.c.download(ctx)
-	if err == nil {
-		buf := fetchBuffers.Get().(*[]byte)
-		p := (*buf)[:w.Len]
-		if err = f.readCurrent(ctx, p, w.Off, o); err == nil {
-			err = f.keep(w.Range, p)
-		}
-		fetchBuffers.Put(buf)
-		release()
+	if err != nil {
+		return err
 	}
-	f.endFetch(w, err)
-	f.c.unpin(f)
+	defer release()
+	buf := fetchBuffers.Get().(*[]byte)
+	p := (*buf)[:r.Len]
+	if err = f.readCurrent(ctx, p, r.Off, o); err == nil {
+		err = f.keep(r, p)
+	}
+	fetchBuffers.Put(buf)
+	return err
 }
 
 func (f *file) endFetch(w *fetch, err error) {
@@ -266,18 +272,23 @@ func (c *Cache) download(ctx context.Context) (release func(), err error) {
 
 // fetchDirect serves a read past a cache that is full of unsent data.
 func (f *file) fetchDirect(ctx context.Context, s fetchSpan, p []byte) error {
-	f.mu.RLock()
-	n := min(s.n, f.size-s.off)
-	gaps := f.ext.Present.Missing(s.off, n)
-	base, at := f.base, f.at
-	_, err := readHoles(f.fd, p[:n], s.off)
-	f.mu.RUnlock()
+	gaps, o, err := f.readHere(s, p)
 	for _, g := range gaps {
 		if err == nil {
-			err = f.readCurrent(ctx, p[g.Off-s.off:g.End()-s.off], g.Off, objectAt{base, at})
+			err = f.readCurrent(ctx, p[g.Off-s.off:g.End()-s.off], g.Off, o)
 		}
 	}
 	return err
+}
+
+// readHere reads what is in the data file and returns what is missing of s, and
+// of which object.
+func (f *file) readHere(s fetchSpan, p []byte) ([]extent.Range, objectAt, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	n := min(s.n, f.size-s.off)
+	_, err := readHoles(f.fd, p[:n], s.off)
+	return f.ext.Present.Missing(s.off, n), objectAt{f.base, f.at}, err
 }
 
 // readCurrent reads missing bytes from the object the file descends from. When

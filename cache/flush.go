@@ -51,33 +51,57 @@ func (c *Cache) flushKeys(ctx context.Context, tasks []task) map[string]outcome 
 	out := make(map[string]outcome, len(tasks))
 	var deletes []*job
 	for _, t := range tasks {
-		if dir, ok := movedDir(t.key); ok {
-			out[t.key] = c.runMove(ctx, t, dir)
-			continue
-		}
-		j, o, err := c.begin(t)
-		switch {
-		case err != nil:
-			c.cfg.Log.Error("cache: flush", "key", t.key, "error", err)
-			out[t.key] = outcome{due: time.Now().Add(5 * time.Second), failure: err.Error()}
-		case j == nil:
-			out[t.key] = o
-		case j.kind == jobDelete:
-			deletes = append(deletes, j)
-		default:
-			out[t.key] = c.runOne(ctx, j)
+		err := c.guard.do("flush of "+t.key, func() {
+			if j, o := c.flushKey(ctx, t); j != nil {
+				deletes = append(deletes, j)
+			} else {
+				out[t.key] = o
+			}
+		})
+		if err != nil {
+			out[t.key] = faulted(err)
 		}
 	}
-	if len(deletes) > 0 {
-		c.runDeletes(ctx, deletes, out)
+	if len(deletes) == 0 {
+		return out
+	}
+	if err := c.guard.do("deletions", func() { c.runDeletes(ctx, deletes, out) }); err != nil {
+		for _, j := range deletes {
+			out[j.key] = faulted(err)
+		}
 	}
 	return out
 }
 
-func (c *Cache) runOne(ctx context.Context, j *job) outcome {
-	if j.kind == jobLocalize {
-		return c.runLocalize(ctx, j)
+// flushKey carries out what a row wants now, or returns a deletion to be sent
+// with others.
+func (c *Cache) flushKey(ctx context.Context, t task) (*job, outcome) {
+	if dir, ok := movedDir(t.key); ok {
+		return nil, c.runMove(ctx, t, dir)
 	}
+	j, o, err := c.begin(t)
+	switch {
+	case err != nil:
+		c.cfg.Log.Error("cache: flush", "key", t.key, "error", err)
+		return nil, outcome{due: time.Now().Add(5 * time.Second), failure: err.Error()}
+	case j == nil:
+		return nil, o
+	case j.kind == jobDelete:
+		return j, outcome{}
+	case j.kind == jobLocalize:
+		return nil, c.runLocalize(ctx, j)
+	}
+	var sent s3backend.Object
+	err = c.guard.try("flush of "+t.key, func() (err error) {
+		sent, err = c.transfer(ctx, j)
+		return err
+	})
+	return nil, c.end(j, sent, err)
+}
+
+// transfer carries out a job's requests and returns the object that is at its
+// key then.
+func (c *Cache) transfer(ctx context.Context, j *job) (s3backend.Object, error) {
 	o, err := c.send(ctx, j)
 	c.note(err)
 	if j.base != nil && err != nil && c.baseGone(ctx, j, err) {
@@ -90,7 +114,7 @@ func (c *Cache) runOne(ctx context.Context, j *job) outcome {
 	if s3backend.KindOf(err) == s3backend.Blocked && j.f != nil && j.rec.At != "" && j.rec.At != j.key {
 		err = errors.Join(err, c.getAway(ctx, j))
 	}
-	return c.end(j, o, err)
+	return o, err
 }
 
 // baseGone reports whether an upload failed because the object whose parts it
@@ -232,16 +256,16 @@ func (c *Cache) lookBefore(ctx context.Context, j *job) (o s3backend.Object, don
 // rebase makes an earlier content of ours the one that this builds on.
 func (j *job) rebase(base journal.Base) {
 	j.rec.Base = base
+	if j.base != nil {
+		j.base.ETag, j.base.Version = base.ETag, base.Version
+	}
 	if j.f != nil {
 		j.f.mu.Lock()
+		defer j.f.mu.Unlock()
 		j.based(base, j.key)
 		if j.z != nil {
 			j.z.base = base
 		}
-		j.f.mu.Unlock()
-	}
-	if j.base != nil {
-		j.base.ETag, j.base.Version = base.ETag, base.Version
 	}
 }
 

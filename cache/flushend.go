@@ -19,7 +19,7 @@ const (
 )
 
 // end records, under the lock, what came of a job.
-func (c *Cache) end(j *job, o s3backend.Object, cause error) (out outcome) {
+func (c *Cache) end(j *job, o s3backend.Object, cause error) outcome {
 	if j.z != nil {
 		if err := j.f.thawContent(j.z); err != nil {
 			c.cfg.Log.Error("cache: closing a snapshot", "key", j.key, "error", err)
@@ -29,10 +29,30 @@ func (c *Cache) end(j *job, o s3backend.Object, cause error) (out outcome) {
 	defer c.mu.Unlock()
 	delete(c.flying, j.row.Ino)
 	c.noteDoubt(j.key, cause)
+	out, err := c.recordEnd(j, o, cause)
+	if err != nil {
+		c.cfg.Log.Error("cache: flush", "key", j.key, "error", err)
+		return outcome{due: time.Now().Add(retryFirst), failure: err.Error()}
+	}
+	if out.settled {
+		c.listings.noteSettled(j.key)
+	}
+	return out
+}
+
+// recordEnd is the transaction of end, after which the job's file is no longer
+// in use by it.
+func (c *Cache) recordEnd(j *job, o s3backend.Object, cause error) (out outcome, err error) {
 	if j.f != nil {
 		j.f.mu.Lock()
+		defer func() {
+			j.landed()
+			j.f.mu.Unlock()
+			j.f.users.Add(-1)
+			err = errors.Join(err, c.drop(j.f))
+		}()
 	}
-	err := c.update("flushed", func(ch *change) (err error) {
+	err = c.update("flushed", func(ch *change) (err error) {
 		ch.own = j.key
 		r, err := ch.row(j.key)
 		if err != nil {
@@ -46,20 +66,7 @@ func (c *Cache) end(j *job, o s3backend.Object, cause error) (out outcome) {
 		}
 		return err
 	})
-	if j.f != nil {
-		j.landed()
-		j.f.mu.Unlock()
-		j.f.users.Add(-1)
-		err = errors.Join(err, c.drop(j.f))
-	}
-	if err != nil {
-		c.cfg.Log.Error("cache: flush", "key", j.key, "error", err)
-		return outcome{due: time.Now().Add(retryFirst), failure: err.Error()}
-	}
-	if out.settled {
-		c.listings.noteSettled(j.key)
-	}
-	return out
+	return out, err
 }
 
 // sent records that an object is at the key.
@@ -327,7 +334,7 @@ func (c *Cache) deleteAll(ctx context.Context, jobs []*job) []error {
 	for i, j := range jobs {
 		if j.row.Nonce != "" || j.row.Known == journal.KnownNot || j.drop.ID != "" {
 			g.Go(func() error {
-				errs[i] = c.lookBeforeDelete(ctx, j)
+				errs[i] = c.guard.try("deletion of "+j.key, func() error { return c.lookBeforeDelete(ctx, j) })
 				return nil
 			})
 		}

@@ -143,20 +143,30 @@ func (z *frozen) ReadAt(p []byte, off int64) (int, error) {
 
 // readPiece reads a first piece of p that lies in one place.
 func (z *frozen) readPiece(p []byte, off int64) (int, error) {
-	z.f.mu.RLock()
-	if z.thawed {
-		z.f.mu.RUnlock()
-		return 0, errThawed
+	n, here, err := z.readLocal(p, off)
+	if err != nil || here {
+		return int(n), err
 	}
-	n := int64(len(p))
+	return z.readBase(p[:n], off)
+}
+
+// readLocal reads a first piece of p, of n bytes, if that is on the disk.
+func (z *frozen) readLocal(p []byte, off int64) (n int64, here bool, err error) {
+	z.f.mu.RLock()
+	defer z.f.mu.RUnlock()
+	if z.thawed {
+		return 0, false, errThawed
+	}
+	n = int64(len(p))
+	read := func(from *os.File, length int64) (int64, bool, error) {
+		got, err := readHoles(from, p[:length], off)
+		return int64(got), true, err
+	}
 	switch {
 	case z.saved.Contains(off, 1):
-		defer z.f.mu.RUnlock()
-		return readHoles(z.snap, p[:z.saved.Within(off, n)[0].Len], off)
+		return read(z.snap, z.saved.Within(off, n)[0].Len)
 	case z.old.Contains(off, 1):
-		n = z.old.Within(off, n)[0].Len
-		z.f.mu.RUnlock()
-		return z.readBase(p[:n], off)
+		return z.old.Within(off, n)[0].Len, false, nil
 	}
 	for _, s := range []extent.Set{z.saved, z.old} {
 		if w := s.Within(off, n); len(w) > 0 {
@@ -164,12 +174,9 @@ func (z *frozen) readPiece(p []byte, off int64) (int, error) {
 		}
 	}
 	if z.f.ext.Present.Contains(off, 1) {
-		defer z.f.mu.RUnlock()
-		return readHoles(z.f.fd, p[:z.f.ext.Present.Within(off, n)[0].Len], off)
+		return read(z.f.fd, z.f.ext.Present.Within(off, n)[0].Len)
 	}
-	n = z.f.ext.Present.Missing(off, n)[0].Len
-	z.f.mu.RUnlock()
-	return z.readBase(p[:n], off)
+	return z.f.ext.Present.Missing(off, n)[0].Len, false, nil
 }
 
 // readBase reads a range that is only in the bucket. What a cut took away here

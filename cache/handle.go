@@ -221,15 +221,17 @@ func (h *Handle) Release() {
 	unsaved := f.unsaved && f.noted
 	f.mu.Unlock()
 	var err error
+	defer func() {
+		f.handles--
+		if err = errors.Join(err, c.drop(f)); err != nil {
+			c.cfg.Log.Error("cache: release", "inode", f.ino, "error", err)
+		}
+	}()
 	if h.mode.Write && unsaved && !f.orphan.Load() {
 		err = c.saveLocked(f, false)
 	}
 	if last && !f.orphan.Load() {
 		err = errors.Join(err, c.rearm(f.ino))
-	}
-	f.handles--
-	if err = errors.Join(err, c.drop(f)); err != nil {
-		c.cfg.Log.Error("cache: release", "inode", f.ino, "error", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
@@ -27,26 +28,13 @@ func (h *Handle) readAt(ctx context.Context, p []byte, off int64) (int, error) {
 	window := h.ahead.next(off, int64(len(p)))
 	f.lastRead.Store(off)
 	for {
-		f.mu.RLock()
-		n := min(int64(len(p)), f.size-off)
-		if n <= 0 {
-			f.mu.RUnlock()
-			return 0, nil
-		}
-		here := f.ext.Present.Contains(off, n)
+		n, here, err := f.readPresent(p, off)
 		if here {
-			got, err := f.fd.ReadAt(p[:n], off)
-			if errors.Is(err, io.EOF) { // the data file may end before a hole at the end of the file
-				clear(p[got:n])
-				err = nil
-			}
-			f.mu.RUnlock()
-			if err == nil && window.Len > 0 {
+			if err == nil && n > 0 && window.Len > 0 {
 				f.prefetch(window)
 			}
 			return int(n), err
 		}
-		f.mu.RUnlock()
 		direct, err := f.fetch(ctx, fetchSpan{off: off, n: n, unit: h.ahead.unit(), ahead: window}, p)
 		if err != nil {
 			return 0, err
@@ -55,6 +43,25 @@ func (h *Handle) readAt(ctx context.Context, p []byte, off int64) (int, error) {
 			return int(n), nil
 		}
 	}
+}
+
+// readPresent reads p, or up to the file's end, if that is all in the data
+// file; n is how much that is or would be.
+func (f *file) readPresent(p []byte, off int64) (n int64, here bool, err error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if n = min(int64(len(p)), f.size-off); n <= 0 {
+		return 0, true, nil
+	}
+	if !f.ext.Present.Contains(off, n) {
+		return n, false, nil
+	}
+	got, err := f.fd.ReadAt(p[:n], off)
+	if errors.Is(err, io.EOF) { // the data file may end before a hole at the end of the file
+		clear(p[got:n])
+		err = nil
+	}
+	return n, true, err
 }
 
 // WriteAt writes p at off (Append handles: at the end). The bytes are in the
@@ -82,18 +89,24 @@ func (f *file) change(ctx context.Context, n int64, fn func(*file) error) error 
 		return err
 	}
 	for {
-		f.mu.Lock()
-		if f.noted {
-			err := fn(f)
-			f.account()
-			f.mu.Unlock()
+		if done, err := f.changeNoted(fn); done {
 			return err
 		}
-		f.mu.Unlock()
 		if err := f.c.noteChange(f); err != nil {
 			return err
 		}
 	}
+}
+
+// changeNoted runs fn with f.mu held if the journal knows of the change.
+func (f *file) changeNoted(fn func(*file) error) (done bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.noted {
+		return false, nil
+	}
+	defer f.account()
+	return true, fn(f)
 }
 
 // noteChange tells the journal, before the first byte is written after a
@@ -201,6 +214,8 @@ func (c *Cache) shrink(f *file, size int64) error {
 		return err
 	}
 	c.mu.Lock()
+	unlock := sync.OnceFunc(c.mu.Unlock)
+	defer unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.thaw() // the tail being sent may be long: send again instead of saving it
@@ -215,7 +230,7 @@ func (c *Cache) shrink(f *file, size int64) error {
 		rec.Size = size
 		return errors.Join(ch.dirty(f.ino, rec, journal.ChangedData), ch.PutExtents(f.ino, f.extents()))
 	})
-	c.mu.Unlock()
+	unlock()
 	if err != nil {
 		f.ext.Present, f.ext.Dirty = present, dirty
 		return err

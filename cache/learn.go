@@ -215,11 +215,14 @@ func (c *Cache) learnAll(ctx context.Context, inos []Ino) error {
 	g.SetLimit(learnParallel)
 	for _, ino := range inos {
 		g.Go(func() error {
-			rec, err := c.record(ino)
-			if err != nil {
-				return nil // gone meanwhile
-			}
-			if err := c.ensureAttrs(ctx, ino, rec); err != nil && !errors.Is(err, ErrNotExist) {
+			err := c.guard.try("attributes", func() error {
+				rec, err := c.record(ino)
+				if err != nil {
+					return nil // gone meanwhile
+				}
+				return c.ensureAttrs(ctx, ino, rec)
+			})
+			if err != nil && !errors.Is(err, ErrNotExist) {
 				c.cfg.Log.Debug("cache: attributes not learnt", "inode", ino, "error", err)
 			}
 			return ctx.Err()

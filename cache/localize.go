@@ -17,13 +17,21 @@ func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
 	if j.f == nil {
 		return c.runLocalizeDir(ctx, j)
 	}
-	err := c.learnBeforeEdit(ctx, j.rec)
-	if err == nil {
-		err = c.localize(ctx, j.f)
-	}
+	err := c.guard.try("fetch of "+j.key, func() error {
+		if err := c.learnBeforeEdit(ctx, j.rec); err != nil {
+			return err
+		}
+		return c.localize(ctx, j.f)
+	})
 	c.note(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer func() {
+		j.f.users.Add(-1)
+		if err := c.drop(j.f); err != nil {
+			c.cfg.Log.Error("cache: closing a data file", "inode", j.f.ino, "error", err)
+		}
+	}()
 	out := outcome{due: time.Now()}
 	lost := errors.Is(err, ErrStale) || errors.Is(err, ErrNoSpace) && j.f.orphan.Load()
 	if err != nil && !lost {
@@ -31,10 +39,6 @@ func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
 		out = outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), offline: kind == s3backend.Offline, refused: refusal(kind)}
 	} else if err = c.endLocalize(j); err != nil {
 		out = outcome{due: time.Now().Add(retryFirst), failure: oneLine(err)}
-	}
-	j.f.users.Add(-1)
-	if err := c.drop(j.f); err != nil {
-		c.cfg.Log.Error("cache: closing a data file", "inode", j.f.ino, "error", err)
 	}
 	return out
 }

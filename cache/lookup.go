@@ -204,9 +204,10 @@ func (c *Cache) probeKey(ctx context.Context, key string) ([]s3backend.Entry, s3
 	var below []s3backend.Entry
 	listed := make(chan error, 1)
 	go func() {
-		var err error
-		below, _, err = c.remote().ListPage(ctx, key+"/", "", 1)
-		listed <- err
+		listed <- c.guard.try("listing below "+key, func() (err error) {
+			below, _, err = c.remote().ListPage(ctx, key+"/", "", 1)
+			return err
+		})
 	}()
 	o, headErr := c.remote().Head(ctx, key)
 	err := <-listed

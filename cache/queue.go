@@ -3,6 +3,7 @@ package cache
 import (
 	"container/heap"
 	"context"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ const offlineMost = 15 * time.Second
 type queue struct {
 	ctx     context.Context
 	work    func(ctx context.Context, tasks []task) map[string]outcome
+	guard   *guard
 	slots   int
 	workers sync.WaitGroup
 	stats   atomic.Pointer[queueStats]
@@ -83,7 +85,7 @@ type queueStats struct {
 }
 
 func newQueue(ctx context.Context, work func(context.Context, []task) map[string]outcome, slots int) *queue {
-	q := &queue{ctx: ctx, work: work, slots: max(slots, 1), wake: make(chan struct{}, 1), items: map[string]*item{},
+	q := &queue{ctx: ctx, work: work, guard: &guard{log: slog.Default()}, slots: max(slots, 1), wake: make(chan struct{}, 1), items: map[string]*item{},
 		blocked: map[string][]string{}, waiters: map[*waiter]struct{}{}}
 	q.stats.Store(&queueStats{})
 	return q
@@ -132,7 +134,7 @@ func (q *queue) run() {
 			q.inboxMu.Unlock()
 			for _, fn := range fns {
 				q.clock++
-				fn()
+				_ = q.guard.do("queue", fn) // logged; the others are not lost with it
 			}
 		}
 	}
@@ -264,7 +266,13 @@ func (q *queue) start(batch []*item) {
 	q.workers.Add(1)
 	go func() {
 		defer q.workers.Done()
-		out := q.work(q.ctx, tasks)
+		var out map[string]outcome
+		if err := q.guard.do("flush", func() { out = q.work(q.ctx, tasks) }); err != nil {
+			out = make(map[string]outcome, len(tasks))
+			for _, t := range tasks {
+				out[t.key] = faulted(err)
+			}
+		}
 		q.do(func() { q.finish(tasks, out) })
 	}()
 }

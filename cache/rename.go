@@ -287,8 +287,7 @@ func (ch *change) mayMove(d journal.Dirent, parent Ino) error {
 func (c *Cache) keysFit(ino, parent Ino, name string) error {
 	var room, growth int
 	var kind Kind
-	c.mu.RLock()
-	err := c.view(func(tx *journal.Tx) error {
+	err := c.viewLocked(func(tx *journal.Tx) error {
 		dir, found, err := tx.Inode(parent)
 		rec, there, recErr := tx.Inode(ino)
 		if err = errors.Join(err, recErr); err != nil || !found || !there {
@@ -307,7 +306,6 @@ func (c *Cache) keysFit(ino, parent Ino, name string) error {
 		room, growth = maxKey-len(key), len(key)-len(now)
 		return err
 	})
-	c.mu.RUnlock()
 	if err != nil || kind != Dir || growth <= 0 {
 		return err
 	}

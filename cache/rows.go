@@ -110,6 +110,13 @@ func diskFull(err error) error {
 
 func (c *Cache) view(fn func(tx *journal.Tx) error) error { return c.db.View(fn) }
 
+// viewLocked is view under c.mu, for those who do not have it.
+func (c *Cache) viewLocked(fn func(tx *journal.Tx) error) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.db.View(fn)
+}
+
 // row returns the row of key, a new one if there is none.
 func (ch *change) row(key string) (*journal.Row, error) {
 	r, found, err := ch.Row(key)

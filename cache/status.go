@@ -250,16 +250,20 @@ func (c *Cache) FlushPath(ctx context.Context, path string, tell func(Progress))
 	return nil
 }
 
+// saveLive is save for a file that is in use.
+func (c *Cache) saveLive(ino Ino) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.files[ino]; f != nil {
+		return c.saveLocked(f, false)
+	}
+	return nil
+}
+
 // flushInode brings one file to the bucket and returns what S3 said if it
 // refused.
 func (c *Cache) flushInode(ctx context.Context, ino Ino) error {
-	c.mu.Lock()
-	f := c.files[ino]
-	var err error
-	if f != nil {
-		err = c.saveLocked(f, false)
-	}
-	c.mu.Unlock()
+	err := c.saveLive(ino)
 	if err == nil {
 		err = c.awaitMoves(ctx, ino, nil)
 	}

@@ -140,7 +140,7 @@ func (c *Client) deleteWave(ctx context.Context, ds deletions) {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			ds.errs[i] = c.deleteOne(ctx, ds.all[i])
+			ds.errs[i] = c.guarded(call{"DeleteObject", ds.all[i].Key}, func() error { return c.deleteOne(ctx, ds.all[i]) })
 		})
 	}
 	running.Wait()

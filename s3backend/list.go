@@ -59,7 +59,12 @@ func (c *Client) List(ctx context.Context, prefix, after string) iter.Seq2[Entry
 // context's end.
 func (c *Client) fetchPages(ctx context.Context, l listing, pages chan<- page) {
 	for {
-		p := c.page(ctx, l)
+		var p page
+		err := c.guarded(call{"ListObjectsV2", l.prefix}, func() error {
+			p = c.page(ctx, l)
+			return p.err
+		})
+		p.err = err
 		select {
 		case pages <- p:
 		case <-ctx.Done():

@@ -181,7 +181,8 @@ func (m *multipart) send(parent context.Context) error {
 		}
 		running.Go(func() {
 			defer m.c.release()
-			if err := m.sendOne(ctx, n); err != nil {
+			err := m.c.guarded(call{"UploadPart", m.key}, func() error { return m.sendOne(ctx, n) })
+			if err != nil {
 				cancel(err) // the first one counts
 			}
 		})

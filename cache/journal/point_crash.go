@@ -30,9 +30,29 @@ type countdown struct {
 	left int
 }
 
+// panicWhile names a file: while it is there each point before a commit panics
+// when it is reached for the first time.
+var panicWhile = sync.OnceValue(func() string { return os.Getenv("MOORFS_PANIC_WHILE") })
+
+var panicked sync.Map // names of points
+
+func mayPanic(name string) {
+	file := panicWhile()
+	if file == "" || !strings.HasSuffix(name, ":before") {
+		return
+	}
+	if _, err := os.Stat(file); err != nil {
+		return
+	}
+	if _, done := panicked.LoadOrStore(name, true); !done {
+		panic("made up at the point " + name)
+	}
+}
+
 // Point kills the process with SIGKILL if it is the point named by
-// MOORFS_CRASH_AT.
+// MOORFS_CRASH_AT, or panics as MOORFS_PANIC_WHILE says.
 func Point(name string) {
+	mayPanic(name)
 	c := crash()
 	if name != c.name {
 		return

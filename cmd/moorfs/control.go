@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -77,6 +78,11 @@ func (c *control) accept() {
 			defer func() {
 				if err := conn.Close(); err != nil {
 					c.log.Debug("control client", "error", err)
+				}
+			}()
+			defer func() { // one client's request must not end the daemon
+				if v := recover(); v != nil {
+					c.log.Error("panic in a control request", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 				}
 			}()
 			c.serve(conn)
