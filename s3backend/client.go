@@ -16,9 +16,11 @@ type Client struct {
 	api    *s3.Client
 	creds  aws.CredentialsProvider
 	counts *counter
-	enc    encryption
-	sums   checksum
-	opts   Options
+
+	running *underway
+	enc     encryption
+	sums    checksum
+	opts    Options
 
 	copyMax int64         // above it a copy is made in parts
 	uploads chan struct{} // one slot for each request that sends a body
@@ -38,12 +40,12 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{counts: newCounter(), opts: o, sums: checksums[o.ChecksumAlgorithm], copyMax: defaultCopyMax,
+	c := &Client{counts: newCounter(), running: newUnderway(), opts: o, sums: checksums[o.ChecksumAlgorithm], copyMax: defaultCopyMax,
 		uploads: make(chan struct{}, o.MaxUploads), creds: cfg.Credentials}
 	if c.enc, err = newEncryption(o); err != nil {
 		return nil, err
 	}
-	t := &transport{next: cfg.HTTPClient, counts: c.counts, readStall: o.ReadTimeout / 2}
+	t := &transport{next: cfg.HTTPClient, counts: c.counts, running: c.running, readStall: o.ReadTimeout / 2}
 	if o.Debug {
 		t.log = o.Log
 	}

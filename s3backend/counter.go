@@ -1,6 +1,12 @@
 package s3backend
 
-import "sync"
+import (
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
 
 // Names under which Counts reports bytes.
 const (
@@ -12,9 +18,46 @@ const (
 type counter struct {
 	mu sync.Mutex // a leaf: nothing is called under it
 	n  map[string]int64
+
+	results map[Result]int64
+	retries map[string]int64
 }
 
-func newCounter() *counter { return &counter{n: map[string]int64{}} }
+func newCounter() *counter {
+	return &counter{n: map[string]int64{}, results: map[Result]int64{}, retries: map[string]int64{}}
+}
+
+// A Result is how requests of one operation ended.
+type Result struct {
+	Operation string
+	Status    string // of HTTP, as "200"; "timeout" or "network" if there was no answer
+}
+
+// result counts how an attempt ended.
+func (c *counter) result(op string, req *http.Request, err error, status int) {
+	r := Result{op, strconv.Itoa(status)}
+	if err != nil {
+		r.Status = "network"
+		if timeout, ok := err.(interface{ Timeout() bool }); ok && timeout.Timeout() {
+			r.Status = "timeout"
+		}
+	}
+	attempt, _, _ := strings.Cut(req.Header.Get("Amz-Sdk-Request"), ";")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.results[r]++
+	if attempt != "" && attempt != "attempt=1" {
+		c.retries[op]++
+	}
+}
+
+// Results returns how many requests ended how, since New, and how many were
+// repetitions, by operation.
+func (c *Client) Results() (results map[Result]int64, retries map[string]int64) {
+	c.counts.mu.Lock()
+	defer c.counts.mu.Unlock()
+	return maps.Clone(c.counts.results), maps.Clone(c.counts.retries)
+}
 
 func (c *counter) add(name string, n int64) {
 	c.mu.Lock()

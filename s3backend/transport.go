@@ -24,6 +24,7 @@ const sendStall = 30 * time.Second
 type transport struct {
 	next      aws.HTTPClient
 	counts    *counter
+	running   *underway
 	log       *slog.Logger // nil: no debug log
 	readStall time.Duration
 }
@@ -40,8 +41,9 @@ func (stalled) RetryableError() bool { return true }
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	op := awsmiddleware.GetOperationName(req.Context())
 	t.counts.add(op, 1)
+	a := t.running.begin(op, req)
 	ctx, cancel := context.WithCancelCause(req.Context())
-	w := &watch{cancel: cancel, ctx: ctx, answer: answerTime(op, t.readStall), read: t.readStall, counts: t.counts}
+	w := &watch{cancel: cancel, ctx: ctx, attempt: a, answer: answerTime(op, t.readStall), read: t.readStall, counts: t.counts}
 	w.timer = time.AfterFunc(w.answer, func() { cancel(stalled{}) })
 	req = req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
@@ -51,12 +53,18 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	start := time.Now()
 	resp, err := t.next.Do(req)
 	w.timer.Stop()
+	a.touch()
 	t.debug(op, start, exchange{req, resp, err})
 	if err != nil {
+		t.running.end(a)
 		err = w.cause(err)
+		t.counts.result(op, req, err, 0)
 		cancel(nil)
 		return nil, err
 	}
+	t.counts.result(op, req, nil, resp.StatusCode)
+	t.running.noteDate(resp.Header.Get("Date"))
+	w.ended = func() { t.running.end(a) }
 	resp.Body = &receiving{w: w, body: resp.Body}
 	return resp, nil
 }
@@ -80,6 +88,8 @@ type watch struct {
 	timer        *time.Timer
 	answer, read time.Duration
 	counts       *counter
+	attempt      *attempt
+	ended        func() // of the body of the answer
 }
 
 // cause replaces the "context canceled" of our own timer by stalled.
@@ -98,6 +108,7 @@ type sending struct {
 func (s *sending) Read(p []byte) (int, error) {
 	s.w.timer.Stop()
 	n, err := s.body.Read(p)
+	s.w.attempt.touch()
 	s.w.counts.add(bytesOut, int64(n))
 	if err != nil {
 		s.w.timer.Reset(s.w.answer)
@@ -118,6 +129,7 @@ func (r *receiving) Read(p []byte) (int, error) {
 	r.w.timer.Reset(r.w.read)
 	n, err := r.body.Read(p)
 	r.w.timer.Stop()
+	r.w.attempt.touch()
 	r.w.counts.add(bytesIn, int64(n))
 	if err != nil && err != io.EOF {
 		err = r.w.cause(err)
@@ -129,6 +141,7 @@ func (r *receiving) Close() error {
 	r.w.timer.Stop()
 	err := r.body.Close()
 	r.w.cancel(nil)
+	r.w.ended()
 	return err
 }
 
