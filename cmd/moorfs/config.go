@@ -28,6 +28,12 @@ func checkSettings(s settings) error {
 	if s.bytes("part-size") < minPartSize {
 		return fmt.Errorf("option part-size: S3 takes no parts under 5MiB")
 	}
+	if _, err := httpAddress(s.text("http")); s.text("http") != "" && err != nil {
+		return err
+	}
+	if s.wait("stuck-after") <= 0 {
+		return fmt.Errorf("option stuck-after must be more than 0")
+	}
 	if s.number("max-uploads", 1) == 0 || s.number("max-downloads", 1) == 0 {
 		return fmt.Errorf("options max-uploads and max-downloads must be at least 1")
 	}

@@ -36,13 +36,14 @@ type live struct {
 	rush   context.CancelFunc
 	gone   chan struct{} // closed when the kernel has let go of the mount
 	ended  chan struct{} // closed when result is set
+	dog    watchdog
 
 	mu     sync.Mutex // one stop at a time
 	result error      // nil or *leftover; valid once ended is closed
 }
 
 func newLive(m *mounting) *live {
-	l := &live{reg: m.reg, cache: m.cache, client: m.client, server: m.server, log: m.log, undo: &m.undo,
+	l := &live{dog: watchdog{after: m.req.set.wait("stuck-after")}, reg: m.reg, cache: m.cache, client: m.client, server: m.server, log: m.log, undo: &m.undo,
 		gone: make(chan struct{}), ended: make(chan struct{})}
 	l.hurry, l.rush = context.WithCancel(context.Background())
 	go func() {
@@ -56,6 +57,7 @@ func newLive(m *mounting) *live {
 // one ends the drain.
 func (l *live) run(signals <-chan os.Signal) error {
 	go l.watch()
+	go l.watchStuck()
 	stopping := false
 	for {
 		select {
@@ -120,7 +122,8 @@ func (l *live) over() bool {
 
 // status implements operator.
 func (l *live) status() mountStatus {
-	return mountStatus{Mount: l.reg, Cache: l.cache.Status(), Requests: l.client.Counts()}
+	return mountStatus{Mount: l.reg, Cache: l.cache.Status(), Requests: l.client.Counts(), Stuck: l.dog.stuck(),
+		Faults: l.cache.Faults() + int64(l.server.Counts().Panics)}
 }
 
 // flush implements operator.

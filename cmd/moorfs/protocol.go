@@ -46,6 +46,13 @@ type mountStatus struct {
 	Mount    registration     `json:"mount"`
 	Cache    cache.Status     `json:"cache"`
 	Requests map[string]int64 `json:"requests"` // sent to S3 since the mount, by operation
+	Stuck    stuckRequests    `json:"stuck"`
+	Faults   int64            `json:"faults"` // panics since the mount
+}
+
+// report is s as moorfs status shows it.
+func (s mountStatus) report() mountReport {
+	return mountReport{Mount: s.Mount, Cache: &s.Cache, Requests: s.Requests, Stuck: s.Stuck, Faults: s.Faults}
 }
 
 // A leftover says what a drain or flush did not bring to the bucket. It is

@@ -28,6 +28,8 @@ type mountReport struct {
 	Mount    registration     `json:"mount"`
 	Cache    *cache.Status    `json:"cache,omitempty"`
 	Requests map[string]int64 `json:"requests,omitempty"`
+	Stuck    stuckRequests    `json:"stuck"`
+	Faults   int64            `json:"faults,omitempty"`
 	Error    string           `json:"error,omitempty"`
 }
 
@@ -141,7 +143,7 @@ func askStatus(ctx context.Context, m registration) mountReport {
 	case a.Status == nil:
 		return mountReport{Mount: m, Error: "the daemon tells nothing: is it of another version?"}
 	}
-	return mountReport{Mount: a.Status.Mount, Cache: &a.Status.Cache, Requests: a.Status.Requests}
+	return a.Status.report()
 }
 
 func (r statusReport) show(w io.Writer, asJSON bool) error {

@@ -61,6 +61,12 @@ func (m mountReport) rows(row func(name, format string, args ...any)) {
 	if len(m.Requests) > 0 {
 		row("requests", "%s", requestsText(m.Requests))
 	}
+	for _, s := range m.Stuck.texts() {
+		row("stuck", "%s", s)
+	}
+	if m.Faults > 0 {
+		row("faults", "%s of moorfs itself; please report them with the stacks in the log", plural(int(m.Faults), "fault"))
+	}
 	for i, k := range c.Work {
 		if i == shownWork {
 			row("", "and %d more", max(c.Queued, len(c.Work))-i)

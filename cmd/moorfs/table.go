@@ -74,6 +74,8 @@ var mountOptions = []option{
 	{name: "log-level", kind: choice, def: "info", choices: []string{"debug", "info", "warn", "error"}, group: running, help: "what to log"},
 	{name: "log-format", kind: choice, def: "text", choices: []string{"text", "json"}, group: running, help: "how to log"},
 	{name: "log-file", kind: path, group: running, help: "where to log; default CACHE-DIR/moorfs.log, in front stderr"},
+	{name: "http", group: running, help: "serve /metrics, /healthz and /status on PORT or HOST:PORT; without a host on loopback"},
+	{name: "stuck-after", kind: duration, def: "1m", group: running, help: "report requests that take longer, with their stack"},
 	{name: "debug-fuse", kind: yesno, def: "false", bare: "true", group: running, help: "log every request of the kernel"},
 	{name: "debug-s3", kind: yesno, def: "false", bare: "true", group: running, help: "log every request to S3, secrets redacted"},
 }
