@@ -37,6 +37,19 @@ func (f *front) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (n 
 	return n, status
 }
 
+// Writev is watched. It is what the server calls for a WRITE, and Write only if
+// this is not there.
+func (f *front) Writev(cancel <-chan struct{}, in *fuse.WriteIn, data [][]byte) (n uint32, status fuse.Status) {
+	r, status := f.begin(opWrite, &in.InHeader, "")
+	defer f.end(r, &status)
+	if !status.Ok() {
+		return 0, status
+	}
+	n, status = f.RawFileSystem.Writev(cancel, in, data)
+	f.counts.bytesWritten.Add(uint64(n))
+	return n, status
+}
+
 // CopyFileRange is watched.
 func (f *front) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) (n uint32, status fuse.Status) {
 	r, status := f.begin(opCopy, &in.InHeader, "")
