@@ -55,7 +55,7 @@ func (m *mounting) start(ctx context.Context) (*live, error) {
 	if err := m.place(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{m.openCacheDir, m.reachBucket, m.openCache, m.probe, m.mount} {
+	for _, step := range []func(context.Context) error{m.openCacheDir, m.reachBucket, m.openCache, m.selfCheck, m.probe, m.mount} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
