@@ -106,7 +106,7 @@ type Status struct {
 	Running    int            `json:"running"` // of these, under way
 	Refused    int            `json:"refused"` // of these, refused by S3
 	Uploaded   int64          `json:"uploaded_bytes"`
-	Online     bool           `json:"online"`
+	Network    NetworkStatus  `json:"network"`
 	LastError  string         `json:"last_error,omitempty"`
 	Conflicts  []ConflictInfo `json:"conflicts,omitempty"`
 	Work       []WorkInfo     `json:"work,omitempty"` // at most 100 keys, the oldest first

@@ -28,11 +28,11 @@ type Cache struct {
 	queue  *queue
 	space  *space
 	fresh  *freshness
+	net    *network
 	origin
 	lifetime
 
 	// Each guards itself.
-	health
 	reaper
 	lingering
 	sidecars
@@ -88,12 +88,14 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	c.guard.log = cfg.Log
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()
+	c.net = newNetwork(cfg.Log, c.probe)
 	c.downloads = make(chan struct{}, max(cfg.MaxDownloads, 1))
 	c.reapWake = make(chan struct{}, 1)
 	c.sidecarLog.dir = cfg.Dir
 	c.listings.running = map[Ino]*listing{}
 	c.queue = newQueue(c.ctx, c.flushKeys, cfg.MaxUploads)
 	c.queue.guard = &c.guard
+	c.net.tell = func() { c.queue.do(func() { c.queue.reachable(c.net.state() != Offline) }) }
 	if err := c.recover(); err != nil {
 		c.stop()
 		if c.db != nil {
@@ -107,7 +109,11 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 // Start attaches the kernel's side and begins to bring the bucket into step.
 func (c *Cache) Start(k Kernel) {
 	c.kernel = k
-	loops := map[string]func(){"queue": c.queue.run, "sync": c.syncLoop, "space": c.spaceLoop, "reap": c.reapLoop, "linger": c.lingerLoop}
+	if c.cfg.Unreachable != nil {
+		c.net.take(silent, c.cfg.Unreachable)
+	}
+	loops := map[string]func(){"network": func() { c.net.loop(c.ctx) }, "queue": c.queue.run, "sync": c.syncLoop, "space": c.spaceLoop,
+		"reap": c.reapLoop, "linger": c.lingerLoop}
 	for name, loop := range loops {
 		c.running.Go(func() { c.keepGoing(name, loop) })
 	}

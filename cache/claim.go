@@ -37,8 +37,8 @@ func (c *Cache) exclusive(n New) bool {
 func (c *Cache) claim(ctx context.Context, at dirName, n New) (*claim, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ReadTimeout)
 	defer cancel()
-	if c.quiet() {
-		return nil, &s3backend.Error{Op: "create", Key: at.name, Kind: s3backend.Offline}
+	if err := c.net.reach(ctx, "create", at.name); err != nil {
+		return nil, err
 	}
 	for {
 		if err := c.awaitMoves(ctx, at.dir, nil); err != nil {
@@ -131,7 +131,6 @@ func (c *Cache) putClaim(ctx context.Context, cl *claim) (err error) {
 	meta[metaNonce] = cl.nonce
 	cl.object, err = c.remote().Put(ctx, s3backend.Put{Key: cl.key, Body: strings.NewReader(""), If: s3backend.Condition{Absent: true},
 		Meta: meta, Headers: headersFor(cl.rec, cl.key)})
-	c.note(err)
 	if err == nil {
 		return nil
 	}

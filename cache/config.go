@@ -103,5 +103,7 @@ type Config struct {
 	MaxDownloads int
 	PartSize     int64
 	ReadAhead    int64         // bytes fetched ahead of a sequential reader
-	ReadTimeout  time.Duration // an uncached read ends with an error after so long without the bucket
+	ReadTimeout  time.Duration // a question that the bucket does not answer ends with an error after so long
+
+	Unreachable error // why the bucket could not be reached when the mount began; nil: it was
 }

@@ -392,9 +392,7 @@ func TestOfflineThenOnline(t *testing.T) {
 	faults.Offline(true)
 	b.write(Root, "new", []byte("new"))
 	b.attempt("p/new")
-	if b.Status().Online {
-		t.Error("online")
-	}
+	b.until("offline", func() bool { return b.Status().Network.State == Offline })
 	if got := b.read(Root, "old"); string(got) != "old" {
 		t.Errorf("reads %q", got)
 	}

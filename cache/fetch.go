@@ -397,7 +397,6 @@ func (c *Cache) readBaseContext(ctx context.Context, p []byte, off int64, o obje
 func (c *Cache) get(ctx context.Context, g s3backend.Get, p []byte) error {
 	for try := 1; ; try++ {
 		r, err := c.remote().Get(ctx, g)
-		c.note(err)
 		if err != nil {
 			return err
 		}

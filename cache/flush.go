@@ -103,7 +103,6 @@ func (c *Cache) flushKey(ctx context.Context, t task) (*job, outcome) {
 // key then.
 func (c *Cache) transfer(ctx context.Context, j *job) (s3backend.Object, error) {
 	o, err := c.send(ctx, j)
-	c.note(err)
 	if j.base != nil && err != nil && c.baseGone(ctx, j, err) {
 		j.base, j.same = nil, nil // all of it has to come from here
 		o, err = c.send(ctx, j)

@@ -238,7 +238,7 @@ func (ch *change) tryAgain(j *job, r *journal.Row, rec *journal.Inode) (outcome,
 // waits for a person, a new change, or a long while.
 func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause error) (outcome, error) {
 	kind := s3backend.KindOf(cause)
-	out := outcome{failure: oneLine(cause), offline: kind == s3backend.Offline, refused: refusal(kind) || errors.Is(cause, ErrStale) || errors.Is(cause, ErrNameTooLong)}
+	out := outcome{failure: oneLine(cause), network: ofNetwork(kind), refused: refusal(kind) || errors.Is(cause, ErrStale) || errors.Is(cause, ErrNameTooLong)}
 	e, wait := flushRetry, backoff(r.Attempts)
 	if out.refused {
 		e, wait = flushRefused, retryRefused
@@ -257,15 +257,19 @@ func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause e
 	return out, errors.Join(ch.unsent(j, rec, e), ch.putRow(j.key, r))
 }
 
-// noteUnsent logs a first failure; one line, not one a key, when it is that the
-// bucket does not answer.
+// noteUnsent logs a first failure, unless it is the network's: of that there is
+// one line for all.
 func (c *Cache) noteUnsent(what, key string, out outcome) {
-	if out.offline && c.saidOffline.Swap(true) {
+	if out.network {
 		c.cfg.Log.Debug(what, "key", key, "error", out.failure)
 		return
 	}
 	c.cfg.Log.Warn(what, "key", key, "error", out.failure)
 }
+
+// ofNetwork reports whether a failure says nothing of its key: the same request
+// may succeed as soon as the bucket answers.
+func ofNetwork(k s3backend.Kind) bool { return k == s3backend.Offline || k == s3backend.Busy }
 
 // refusal reports whether trying again soon cannot help.
 func refusal(k s3backend.Kind) bool {
@@ -313,8 +317,7 @@ func (c *Cache) runDeletes(ctx context.Context, jobs []*job, out map[string]outc
 			}
 			return nil
 		})
-		for i, j := range jobs[:n] {
-			c.health.note(errs[i])
+		for _, j := range jobs[:n] {
 			if err != nil {
 				out[j.key] = outcome{due: time.Now().Add(retryFirst), failure: err.Error()}
 			} else if out[j.key].settled {
@@ -402,7 +405,7 @@ func (ch *change) deleted(j *job, cause error) (outcome, error) {
 	case kind == s3backend.Changed: // wanted again meanwhile: the put's condition will tell
 		return outcome{due: time.Now()}, ch.putRow(j.key, r)
 	}
-	out := outcome{failure: oneLine(cause), offline: kind == s3backend.Offline, refused: refusal(kind)}
+	out := outcome{failure: oneLine(cause), network: ofNetwork(kind), refused: refusal(kind)}
 	wait := backoff(r.Attempts)
 	if out.refused {
 		wait, r.Progress = retryRefused, journal.Refusing

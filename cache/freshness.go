@@ -1,12 +1,8 @@
 package cache
 
 import (
-	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/moorfs/moorfs/s3backend"
 )
 
 // freshness remembers when single names and inodes were last compared with
@@ -78,37 +74,4 @@ func (f *freshness) seenAbsent(name dirName) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.absent[name]
-}
-
-// health is what the last requests said about the way to the bucket.
-type health struct {
-	lastOffline atomic.Int64 // ns since 1970; 0: online
-	saidOffline atomic.Bool  // logged
-}
-
-// quietAfterOffline is how long nobody waits again for a bucket that was just
-// found unreachable, where cached data can answer.
-const quietAfterOffline = 5 * time.Second
-
-// note classifies the outcome of a request and reports whether the bucket
-// answered.
-func (h *health) note(err error) bool {
-	var e *s3backend.Error
-	if errors.As(err, &e) && e.Kind == s3backend.Offline {
-		h.lastOffline.Store(time.Now().UnixNano())
-		return false
-	}
-	if err == nil || e != nil {
-		h.lastOffline.Store(0)
-		h.saidOffline.Store(false)
-	}
-	return true
-}
-
-func (h *health) online() bool { return h.lastOffline.Load() == 0 }
-
-// quiet reports whether asking the bucket now would most likely only wait.
-func (h *health) quiet() bool {
-	t := h.lastOffline.Load()
-	return t != 0 && time.Since(time.Unix(0, t)) < quietAfterOffline
 }

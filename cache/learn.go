@@ -37,13 +37,12 @@ func (c *Cache) ensureAttrs(ctx context.Context, ino Ino, rec *journal.Inode) er
 	if key == "" {
 		return nil
 	}
-	if c.quiet() {
+	if c.net.quiet() {
 		return nil
 	}
 	began, done := c.listings.ask()
 	defer done()
 	o, err := c.remote().Head(ctx, key)
-	c.note(err)
 	switch {
 	case err == nil:
 		c.fresh.saw(ino, began)
@@ -234,7 +233,7 @@ func (c *Cache) learnAll(ctx context.Context, inos []Ino) error {
 // checkDue reports whether a file is to be compared with its object because
 // that was not done within AttrTTL, or a read found another version there.
 func (c *Cache) checkDue(ino Ino, rec *journal.Inode, whole bool) (bool, error) {
-	if rec.At == "" || rec.State != journal.Clean || c.quiet() && whole {
+	if rec.At == "" || rec.State != journal.Clean || c.net.quiet() && whole {
 		return false, nil
 	}
 	var l journal.Listing
@@ -257,7 +256,6 @@ func (c *Cache) revalidate(ctx context.Context, ino Ino, rec *journal.Inode) err
 	began, done := c.listings.ask()
 	defer done()
 	o, err := c.remote().Head(ctx, rec.At)
-	c.note(err)
 	switch {
 	case err == nil && o.ETag == rec.Base.ETag:
 		c.fresh.saw(ino, began)
@@ -287,7 +285,6 @@ func (c *Cache) learnBeforeEdit(ctx context.Context, rec *journal.Inode) error {
 		return nil
 	}
 	o, err := c.remote().Head(ctx, key)
-	c.note(err)
 	if err != nil || o.ETag != rec.Base.ETag {
 		if k := s3backend.KindOf(err); k == s3backend.NotFound || err == nil {
 			return nil // the write's own condition will tell

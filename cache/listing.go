@@ -152,7 +152,6 @@ func (c *Cache) listAsOf(ctx context.Context, dir Ino, firstPage bool, since tim
 	} else {
 		ls.err = c.runList(ctx, ls)
 	}
-	c.note(ls.err)
 	return ls.err
 }
 
@@ -194,7 +193,7 @@ func (c *Cache) runList(ctx context.Context, ls *listing) error {
 	return c.listed(ls, true)
 }
 
-func (c *Cache) remote() Remote { return c.cfg.Remote }
+func (c *Cache) remote() Remote { return watched{c.cfg.Remote, c.net} }
 
 // listed records the end of a listing; a complete one takes away the names
 // that it did not show and nobody changed here.

@@ -23,7 +23,6 @@ func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
 		}
 		return c.localize(ctx, j.f)
 	})
-	c.note(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer func() {
@@ -36,7 +35,7 @@ func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
 	lost := errors.Is(err, ErrStale) || errors.Is(err, ErrNoSpace) && j.f.orphan.Load()
 	if err != nil && !lost {
 		kind := s3backend.KindOf(err)
-		out = outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), offline: kind == s3backend.Offline, refused: refusal(kind)}
+		out = outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), network: ofNetwork(kind), refused: refusal(kind)}
 	} else if err = c.endLocalize(j); err != nil {
 		out = outcome{due: time.Now().Add(retryFirst), failure: oneLine(err)}
 	}
@@ -101,7 +100,6 @@ const markerMost = 256 << 10
 // and the body that others may have given it.
 func (c *Cache) runLocalizeDir(ctx context.Context, j *job) outcome {
 	body, err := c.fetchMarker(ctx, j.rec)
-	c.note(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
@@ -109,7 +107,7 @@ func (c *Cache) runLocalizeDir(ctx context.Context, j *job) outcome {
 	}
 	if err != nil {
 		kind := s3backend.KindOf(err)
-		return outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), offline: kind == s3backend.Offline, refused: refusal(kind)}
+		return outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), network: ofNetwork(kind), refused: refusal(kind)}
 	}
 	return outcome{due: time.Now()}
 }

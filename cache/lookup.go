@@ -156,7 +156,7 @@ func (c *Cache) localOnly(tx *journal.Tx, dir *journal.Inode) (bool, error) {
 // ask brings one name into step: by listing its directory where that is one
 // request, else by asking for the name alone.
 func (c *Cache) ask(ctx context.Context, parent Ino, name string, v verdict) error {
-	if c.quiet() {
+	if c.net.quiet() {
 		return &s3backend.Error{Op: "lookup", Key: v.key, Kind: s3backend.Offline}
 	}
 	if !v.listing.Big && c.cfg.NegativeTTL > 0 && c.cfg.ListTTL > 0 {
@@ -185,7 +185,6 @@ func (c *Cache) probeName(ctx context.Context, parent Ino, name string, v verdic
 	var o s3backend.Object
 	if n, bad := names.Parse(name); bad == nil && n.Continues { // part of longer names
 		entries, _, err = c.remote().ListPage(ctx, v.key, "", 1000)
-		c.note(err)
 	} else {
 		entries, o, err = c.probeKey(ctx, v.key)
 	}
@@ -214,7 +213,6 @@ func (c *Cache) probeKey(ctx context.Context, key string) ([]s3backend.Entry, s3
 	if s3backend.KindOf(headErr) != s3backend.NotFound {
 		err = errors.Join(err, headErr)
 	}
-	c.note(err)
 	if err != nil {
 		return nil, o, err
 	}

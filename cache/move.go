@@ -132,7 +132,7 @@ func (c *Cache) movedAhead(dir Ino) ([]string, error) {
 // moveFailed notes why a move cannot go on, and when to try again.
 func (c *Cache) moveFailed(dir Ino, cause error) outcome {
 	kind := s3backend.KindOf(cause)
-	out := outcome{failure: oneLine(cause), offline: kind == s3backend.Offline, refused: refusal(kind)}
+	out := outcome{failure: oneLine(cause), network: ofNetwork(kind), refused: refusal(kind)}
 	wait := retryRefused
 	c.mu.Lock()
 	defer c.mu.Unlock()

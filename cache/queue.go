@@ -13,10 +13,6 @@ import (
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html).
 const deleteBatch = 1000
 
-// offlineMost is the longest pause between two looks whether the bucket answers
-// again.
-const offlineMost = 15 * time.Second
-
 // A queue knows which keys are not as wanted and when each is due, and hands
 // them to workers. One goroutine (run) owns all of it; others put into inbox.
 type queue struct {
@@ -37,8 +33,7 @@ type queue struct {
 	due     dueHeap
 	blocked map[string][]string // waiting for the row of a key to settle
 	busy    int
-	hold    time.Time // offline: nothing is begun before, and then one at a time
-	pause   time.Duration
+	offline bool // nothing is begun
 	waiters map[*waiter]struct{}
 	clock   int // counts what came out of the inbox
 }
@@ -55,6 +50,7 @@ type item struct {
 	changed int  // when: after the running job had seen the row for the last time; 0: not
 	urgent  bool
 	refused bool
+	network bool   // failed by the network: due when that is well again
 	after   string // blocked until the row of this key has settled
 	failure string
 	next    time.Time
@@ -74,7 +70,7 @@ type outcome struct {
 	pause   bool      // … but not before due in any case
 	after   string    // if not settled: when the row of this key has settled
 	refused bool
-	offline bool
+	network bool // if it failed: not by what the key wants
 	failure string
 }
 
@@ -226,10 +222,7 @@ func (q *queue) unblock(key string) {
 // dispatch starts workers for what is due.
 func (q *queue) dispatch() {
 	now := time.Now()
-	for len(q.due) > 0 && q.busy < q.slots && !q.due[0].due.After(now) {
-		if now.Before(q.hold) || q.pause > 0 && q.busy > 0 {
-			return
-		}
+	for !q.offline && len(q.due) > 0 && q.busy < q.slots && !q.due[0].due.After(now) {
 		first := heap.Pop(&q.due).(*item)
 		batch := []*item{first}
 		if first.deletes {
@@ -286,14 +279,7 @@ func (q *queue) finish(tasks []task, out map[string]outcome) {
 			continue
 		}
 		it.running = false
-		it.failure, it.refused = o.failure, o.refused
-		switch {
-		case o.offline:
-			q.pause = min(max(2*q.pause, time.Second), offlineMost)
-			q.hold = time.Now().Add(q.pause)
-		case o.settled || o.failure == "":
-			q.hold, q.pause = time.Time{}, 0
-		}
+		it.failure, it.refused, it.network = o.failure, o.refused, o.network
 		if it.again && !o.settled && o.after == "" && it.next.Before(o.due) { // changed since: what was found no longer counts
 			it.refused, it.failure = false, ""
 			q.schedule(it, it.next)
@@ -374,17 +360,24 @@ func (q *queue) hurry(it *item) {
 }
 
 func (q *queue) untilNext() time.Duration {
-	if len(q.due) == 0 {
+	if q.offline || len(q.due) == 0 || q.busy >= q.slots {
 		return time.Hour
 	}
-	d := time.Until(q.due[0].due)
-	if q.busy >= q.slots {
-		return time.Hour
+	return max(time.Until(q.due[0].due), 0)
+}
+
+// reachable says whether the bucket can be reached. When it can again, what
+// failed for the network's sake is due at once.
+func (q *queue) reachable(yes bool) {
+	q.offline = !yes
+	if q.offline {
+		return
 	}
-	if q.pause > 0 && q.busy > 0 {
-		return time.Hour // its end wakes us
+	for _, it := range q.items {
+		if it.network && it.index >= 0 && !it.refused {
+			q.schedule(it, time.Time{})
+		}
 	}
-	return max(d, time.Until(q.hold), 0)
 }
 
 func (q *queue) publish() {

@@ -75,7 +75,7 @@ func (c *Cache) ensureListed(ctx context.Context, dir Ino) error {
 		own, err = c.localOnly(tx, rec)
 		return err
 	})
-	if err != nil || own || l.Complete && fresher(c.cfg.ListTTL, l.Begun, time.Time{}) || l.Complete && c.quiet() {
+	if err != nil || own || l.Complete && fresher(c.cfg.ListTTL, l.Begun, time.Time{}) || l.Complete && c.net.quiet() {
 		return err
 	}
 	err = c.list(ctx, dir, false)

@@ -87,7 +87,7 @@ func (c *Cache) stateOf(ino Ino, rec *journal.Inode) string {
 func (c *Cache) Status() Status {
 	q := c.queue.stats.Load()
 	s := Status{Bucket: c.cfg.Bucket, Prefix: c.cfg.Prefix, CacheDir: c.cfg.Dir, CacheBytes: c.space.used.Load(), CacheLimit: c.cfg.Size,
-		DirtyBytes: q.bytes, Queued: q.queued, Running: q.running, Refused: q.refused, Uploaded: c.sent.Load(), Online: c.online(), LastError: q.failure}
+		DirtyBytes: q.bytes, Queued: q.queued, Running: q.running, Refused: q.refused, Uploaded: c.sent.Load(), Network: c.net.snapshot(), LastError: q.failure}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	err := c.view(func(tx *journal.Tx) (confErr error) {
@@ -273,7 +273,7 @@ func (c *Cache) flushInode(ctx context.Context, ino Ino) error {
 	}
 	w := c.queue.waitFor([]string{key})
 	if err := c.await(ctx, w, nil); err != nil {
-		if !c.online() {
+		if c.net.state() == Offline {
 			return &s3backend.Error{Op: "flush", Key: key, Kind: s3backend.Offline, Err: err}
 		}
 		return err

@@ -36,7 +36,6 @@ func (q *queue) waitFor(keys []string) *waiter {
 			it.refused = false
 			it.urgent = false
 		}
-		q.hold = time.Time{} // somebody wants to know now
 		for key := range w.keys {
 			q.hurry(q.items[key])
 		}
@@ -97,6 +96,7 @@ func (q *queue) giveUp(it *item, failure string, depth int) {
 func (c *Cache) await(ctx context.Context, w *waiter, tell func(Progress)) error {
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
+	c.net.quiet() // somebody wants to know now
 	moved, since := c.progress(), time.Now()
 	for {
 		select {

@@ -30,7 +30,7 @@ func (c *Client) Head(ctx context.Context, key string) (Object, error) {
 
 func (c *Client) headWith(ctx context.Context, key string, k CustomerKey) (Object, error) {
 	cl := call{"HeadObject", key}
-	out, err := c.api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &c.opts.Bucket, Key: &key}, k.headers(prefixSSEC).option)
+	out, err := c.api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &c.opts.Bucket, Key: &key}, k.headers(prefixSSEC).option, unrepeated(ctx))
 	if err != nil {
 		return Object{}, fail(ctx, cl, err)
 	}
@@ -61,7 +61,7 @@ func archived(out *s3.HeadObjectOutput) bool {
 // the same. A GET of one byte is refused for the same reason, in words.
 func (c *Client) explained(ctx context.Context, key string, err error) error {
 	var e *Error
-	if !errors.As(err, &e) || (e.status != http.StatusBadRequest && e.status != http.StatusForbidden) {
+	if IsProbing(ctx) || !errors.As(err, &e) || (e.status != http.StatusBadRequest && e.status != http.StatusForbidden) {
 		return err
 	}
 	out, getErr := c.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &c.opts.Bucket, Key: &key, Range: aws.String("bytes=0-0")})

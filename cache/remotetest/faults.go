@@ -101,6 +101,9 @@ func (v verdict) is(w When) bool { return v.err != nil && v.when == w }
 
 // judge counts a call and says what becomes of it.
 func (f *Faults) judge(ctx context.Context, op string, keys ...string) verdict {
+	if s3backend.IsProbing(ctx) { // they come when they like: no call of the test's
+		return f.judgeProbe(op, keys)
+	}
 	if err := f.announce(ctx, op, keys); err != nil {
 		return verdict{err: err}
 	}
@@ -117,6 +120,21 @@ func (f *Faults) judge(ctx context.Context, op string, keys ...string) verdict {
 		}
 	}
 	return v
+}
+
+// judgeProbe lets a probe find out what every call would.
+func (f *Faults) judgeProbe(op string, keys []string) verdict {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.offline {
+		return verdict{err: fail(op, keys[0], s3backend.Offline)}
+	}
+	for _, fault := range f.faults {
+		if fault.Op == "" && fault.Key == "" && fault.Forever && fault.seen >= max(fault.Nth, 1) {
+			return verdict{err: fail(op, keys[0], fault.Kind)}
+		}
+	}
+	return verdict{}
 }
 
 // announce counts a call and tells the hook of it.

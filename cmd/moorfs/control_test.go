@@ -184,7 +184,7 @@ func TestProgressLine(t *testing.T) {
 func TestStatusText(t *testing.T) {
 	r := statusReport{
 		Mounts: []mountReport{
-			{Mount: registration{Source: "s3://b", Mountpoint: "/mnt"}, Cache: &cache.Status{Online: true, CacheDir: "/c", CacheBytes: 1 << 20, CacheLimit: 1 << 30,
+			{Mount: registration{Source: "s3://b", Mountpoint: "/mnt"}, Cache: &cache.Status{Network: cache.NetworkStatus{State: cache.Online}, CacheDir: "/c", CacheBytes: 1 << 20, CacheLimit: 1 << 30,
 				Queued: 2, Running: 1, DirtyBytes: 5 << 20, Work: []cache.WorkInfo{{Key: "x", State: "uploading", Size: 5 << 20}}},
 				Requests: map[string]int64{"PutObject": 2, "HeadObject": 1}},
 			{Mount: registration{Source: "s3://c", Mountpoint: "/mnt2"}, Error: "belongs to another user"},
@@ -198,10 +198,10 @@ func TestStatusText(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
-	if got := stateOf(cache.Status{Online: true}); got != "everything is in the bucket" {
+	if got := stateOf(cache.Status{Network: cache.NetworkStatus{State: cache.Online}}); got != "everything is in the bucket" {
 		t.Errorf("a clean mount: %q", got)
 	}
-	if got := stateOf(cache.Status{}); !strings.HasPrefix(got, "offline") {
+	if got := stateOf(cache.Status{Network: cache.NetworkStatus{State: cache.Offline}}); !strings.HasPrefix(got, "offline") {
 		t.Errorf("an offline mount: %q", got)
 	}
 }

@@ -79,7 +79,8 @@ var metrics = []metric{
 		}},
 	{"moorfs_s3_sent_bytes_total", counter, nil, "bytes of bodies sent to S3", one(func(s sample) float64 { return float64(s.s3["BytesOut"]) })},
 	{"moorfs_s3_received_bytes_total", counter, nil, "bytes of bodies received from S3", one(func(s sample) float64 { return float64(s.s3["BytesIn"]) })},
-	{"moorfs_online", gauge, nil, "1 if the bucket answers, 0 if not", one(func(s sample) float64 { return boolValue(s.cache.Online) })},
+	{"moorfs_network_state", gauge, []string{"state"}, "1 for what the way to the bucket is: online, degraded or offline; 0 for what it is not", networkValues},
+	{"moorfs_network_changes_total", counter, nil, "changes of that", one(func(s sample) float64 { return float64(s.cache.Network.Changes) })},
 	{"moorfs_queue_keys", gauge, []string{"state"}, "files and directories that are not yet in the bucket as they are here: waiting, running, or refused by S3", queueValues},
 	{"moorfs_queue_bytes", gauge, nil, "bytes that are still to be sent", one(func(s sample) float64 { return float64(s.cache.DirtyBytes) })},
 	{"moorfs_uploaded_bytes_total", counter, nil, "bytes of files that have been sent", one(func(s sample) float64 { return float64(s.cache.Uploaded) })},
@@ -87,6 +88,12 @@ var metrics = []metric{
 	{"moorfs_cache_bytes", gauge, nil, "bytes of files on the cache's disk", one(func(s sample) float64 { return float64(s.cache.CacheBytes) })},
 	{"moorfs_cache_limit_bytes", gauge, nil, "what that may be: --cache-size", one(func(s sample) float64 { return float64(s.cache.CacheLimit) })},
 	{"moorfs_clock_skew_seconds", gauge, nil, "how far S3's clock is ahead of this machine's", one(func(s sample) float64 { return s.skew.Seconds() })},
+}
+
+func networkValues(s sample, put func(float64, ...string)) {
+	for _, state := range []cache.NetworkState{cache.Online, cache.Degraded, cache.Offline} {
+		put(boolValue(s.cache.Network.State == state), string(state))
+	}
 }
 
 func boolValue(b bool) float64 {

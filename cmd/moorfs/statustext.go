@@ -53,6 +53,9 @@ func (m mountReport) text(b *strings.Builder) {
 func (m mountReport) rows(row func(name, format string, args ...any)) {
 	c := m.Cache
 	row("state", "%s", stateOf(*c))
+	if net := c.Network; net.State != cache.Online {
+		row("network", "%s since %s: %s", net.State, net.Since.Local().Format(time.DateTime), net.Error)
+	}
 	if c.LastError != "" {
 		row("last error", "%s", c.LastError)
 	}
@@ -82,8 +85,8 @@ func (m mountReport) rows(row func(name, format string, args ...any)) {
 // stateOf says in a few words how far cache and bucket are apart.
 func stateOf(c cache.Status) string {
 	var parts []string
-	if !c.Online {
-		parts = append(parts, "offline")
+	if c.Network.State != cache.Online {
+		parts = append(parts, string(c.Network.State))
 	}
 	if c.Queued > 0 {
 		s := fmt.Sprintf("%d queued, %s to send", c.Queued, bytesText(c.DirtyBytes))

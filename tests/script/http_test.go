@@ -74,7 +74,7 @@ func TestHTTP(t *testing.T) {
 	w := watch(t)
 	ctx := context.Background()
 	for path, want := range map[string]string{
-		"/healthz": "ok\n", "/status": `"online": true`, "/": "s3://" + w.s3.Bucket, "/metrics": "moorfs_online 1\n",
+		"/healthz": "ok\n", "/status": `"state": "online"`, "/": "s3://" + w.s3.Bucket, "/metrics": "moorfs_network_state{state=\"online\"} 1\n",
 	} {
 		if status, body := w.get(path, "localhost"); status != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("%s: %d, without %q: %s", path, status, want, body)
