@@ -33,6 +33,8 @@ const (
 var failures = map[s3backend.Kind]Failure{
 	s3backend.NotFound: FailNotFound,
 	s3backend.Denied:   FailDenied,
+	s3backend.Expired:  FailDenied,
+	s3backend.Skewed:   FailDenied,
 	s3backend.Busy:     FailBusy,
 	s3backend.Offline:  FailOffline,
 	s3backend.Archived: FailArchived,

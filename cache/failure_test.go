@@ -15,6 +15,8 @@ func TestCause(t *testing.T) {
 		s3backend.NoBucket: FailOther,
 		s3backend.Changed:  FailChanged,
 		s3backend.Denied:   FailDenied,
+		s3backend.Expired:  FailDenied,
+		s3backend.Skewed:   FailDenied,
 		s3backend.Busy:     FailBusy,
 		s3backend.Offline:  FailOffline,
 		s3backend.Archived: FailArchived,

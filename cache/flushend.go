@@ -16,6 +16,7 @@ const (
 	retryFirst   = 500 * time.Millisecond
 	retryMost    = time.Minute
 	retryRefused = 5 * time.Minute // somebody may have granted what was missing
+	retryExpired = time.Minute     // new credentials come by themselves, as a clock is set
 )
 
 // end records, under the lock, what came of a job.
@@ -241,7 +242,7 @@ func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause e
 	out := outcome{failure: oneLine(cause), network: ofNetwork(kind), refused: refusal(kind) || errors.Is(cause, ErrStale) || errors.Is(cause, ErrNameTooLong)}
 	e, wait := flushRetry, backoff(r.Attempts)
 	if out.refused {
-		e, wait = flushRefused, retryRefused
+		e, wait = flushRefused, refusedFor(kind)
 		r.Progress = journal.Refusing
 		if errors.Is(cause, ErrStale) {
 			out.failure = baseLost + ": " + out.failure
@@ -275,10 +276,18 @@ func ofNetwork(k s3backend.Kind) bool { return k == s3backend.Offline || k == s3
 func refusal(k s3backend.Kind) bool {
 	switch k {
 	case s3backend.Denied, s3backend.NoBucket, s3backend.NeedsKey, s3backend.WrongKey, s3backend.Locked, s3backend.TooBig,
-		s3backend.Unsealed, s3backend.Archived:
+		s3backend.Unsealed, s3backend.Archived, s3backend.Expired, s3backend.Skewed:
 		return true
 	}
 	return false
+}
+
+// refusedFor is how long to leave a key alone that was refused.
+func refusedFor(k s3backend.Kind) time.Duration {
+	if k == s3backend.Expired || k == s3backend.Skewed {
+		return retryExpired
+	}
+	return retryRefused
 }
 
 // backoff grows from retryFirst to retryMost, with jitter.
@@ -408,7 +417,7 @@ func (ch *change) deleted(j *job, cause error) (outcome, error) {
 	out := outcome{failure: oneLine(cause), network: ofNetwork(kind), refused: refusal(kind)}
 	wait := backoff(r.Attempts)
 	if out.refused {
-		wait, r.Progress = retryRefused, journal.Refusing
+		wait, r.Progress = refusedFor(kind), journal.Refusing
 	}
 	if r.Attempts++; r.Attempts == 1 {
 		ch.c.noteUnsent("cache: not yet deleted in the bucket; queued", j.key, out)

@@ -68,13 +68,11 @@ func (c *Client) diagnose(e, raw error) error {
 				return fmt.Errorf("bad credentials for bucket %s: %w", bucket, e)
 			}
 		}
-		if strings.Contains(text, "ExpiredToken") {
-			return fmt.Errorf("expired credentials for bucket %s: %w", bucket, e)
-		}
-		if strings.Contains(text, "RequestTimeTooSkewed") {
-			return fmt.Errorf("this machine's clock is wrong: %w", e)
-		}
 		return fmt.Errorf("access denied to bucket %s, s3:ListBucket is needed: %w", bucket, e)
+	case Expired:
+		return fmt.Errorf("expired credentials for bucket %s: %w", bucket, e)
+	case Skewed:
+		return fmt.Errorf("this machine's clock is wrong: %w", e)
 	case Offline:
 		if isTLS(raw) {
 			return fmt.Errorf("TLS: the certificate of %s is not trusted or not its own: %w", c.where(), e)

@@ -46,11 +46,11 @@ var kindOfCode = map[string]Kind{
 	"InvalidAccessKeyId":            Denied,
 	"XAdminUserNotFound":            Denied, // versitygw's, with 404
 	"SignatureDoesNotMatch":         Denied,
-	"ExpiredToken":                  Denied,
-	"ExpiredTokenException":         Denied,
+	"ExpiredToken":                  Expired,
+	"ExpiredTokenException":         Expired,
 	"InvalidToken":                  Denied,
-	"TokenRefreshRequired":          Denied,
-	"RequestTimeTooSkewed":          Denied,
+	"TokenRefreshRequired":          Expired,
+	"RequestTimeTooSkewed":          Skewed,
 	"AccountProblem":                Denied,
 	"AllAccessDisabled":             Denied,
 	"XMinioKMSKeyNotFoundException": Denied,
@@ -118,6 +118,9 @@ func fail(ctx context.Context, cl call, err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
+	if h := (*held)(nil); errors.As(err, &h) {
+		return &Error{Op: cl.op, Key: cl.key, Kind: h.why, Err: h}
+	}
 	if _, ours := context.Cause(ctx).(stalled); ours {
 		return &Error{Op: cl.op, Key: cl.key, Kind: Offline, Err: fmt.Errorf("no answer in time: %w", brief(err))}
 	}
@@ -142,6 +145,9 @@ func fail(ctx context.Context, cl call, err error) error {
 func kindOf(status int, h http.Header, err error) Kind {
 	if status == 0 {
 		return kindUnanswered(err)
+	}
+	if status < 300 && brokeOff(err) {
+		return Offline
 	}
 	if status < 500 && strings.HasPrefix(h.Get("Content-Type"), "text/html") {
 		return Corrupt // somebody else's page
@@ -215,6 +221,12 @@ func isNetwork(err error) bool {
 	var n net.Error
 	return errors.As(err, &sent) || errors.As(err, &n) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// brokeOff reports whether an answer that had begun did not come to its end.
+func brokeOff(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 func isTLS(err error) bool {

@@ -24,7 +24,8 @@ func TestErrorsHaveTheKindThatS3Means(t *testing.T) {
 		{403, "AccessDenied", "Access Denied", Denied},
 		{403, "AccessDenied", "Access Denied because object protected by object lock.", Locked},
 		{403, "SignatureDoesNotMatch", "The request signature we calculated does not match", Denied},
-		{400, "ExpiredToken", "The provided token has expired.", Denied},
+		{400, "ExpiredToken", "The provided token has expired.", Expired},
+		{403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.", Skewed},
 		{403, "InvalidObjectState", "The operation is not valid for the object's storage class", Archived},
 		{400, "InvalidRequest", "The object was stored using a form of Server Side Encryption. The correct parameters must be provided", NeedsKey},
 		{400, "KMS.DisabledException", "key is disabled", Denied},
@@ -55,8 +56,8 @@ func TestBusyServerIsAskedAgainAndThenBusy(t *testing.T) {
 		refusal(w, 503, "SlowDown", "Please reduce your request rate.")
 	})
 	wantKind(t, put(c, t.Context(), "body"), Busy)
-	if n := c.Counts()["PutObject"]; n != attempts {
-		t.Errorf("%d requests, want %d", n, attempts)
+	if n := c.Counts()["PutObject"]; n != writeAttempts {
+		t.Errorf("%d requests, want %d", n, writeAttempts)
 	}
 }
 

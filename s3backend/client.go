@@ -18,6 +18,7 @@ type Client struct {
 	counts *counter
 
 	running *underway
+	gates   gates
 	enc     encryption
 	sums    checksum
 	opts    Options
@@ -36,16 +37,16 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	cfg, err := loadConfig(ctx, o)
+	cfg, err := configure(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{counts: newCounter(), running: newUnderway(), opts: o, sums: checksums[o.ChecksumAlgorithm], copyMax: defaultCopyMax,
+	c := &Client{counts: newCounter(), running: newUnderway(), gates: newGates(o), opts: o, sums: checksums[o.ChecksumAlgorithm], copyMax: defaultCopyMax,
 		uploads: make(chan struct{}, o.MaxUploads), creds: cfg.Credentials}
 	if c.enc, err = newEncryption(o); err != nil {
 		return nil, err
 	}
-	t := &transport{next: cfg.HTTPClient, counts: c.counts, running: c.running, readStall: o.ReadTimeout / 2}
+	t := &transport{next: cfg.HTTPClient, counts: c.counts, running: c.running, gates: c.gates, readStall: o.ReadTimeout / 2}
 	if o.Debug {
 		t.log = o.Log
 	}
@@ -64,6 +65,9 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		s.UseARNRegion = true
 		s.ContinueHeaderThresholdBytes = -1 // a round trip for each part otherwise
 		s.APIOptions = append(s.APIOptions, accountHeaders(o)...)
+		if r, ok := cfg.Credentials.(*renewable); ok {
+			s.APIOptions = append(s.APIOptions, r.middleware)
+		}
 	})
 	if !custom {
 		c.caps.Store(&amazon)

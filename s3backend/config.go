@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -14,23 +15,30 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 )
 
-// attempts and attemptBackoff bound the SDK's own repetitions: a request to a
-// host that refuses connections fails within about ten seconds. Whoever wants
-// to try for longer has a queue.
+// Bounds of the SDK's own repetitions: a question to a host that refuses
+// connections fails within about ten seconds. A write has a queue behind it,
+// which tries for longer.
 const (
 	attempts       = 5
+	writeAttempts  = 3
 	attemptBackoff = 4 * time.Second
 )
+
+// fewTimes is for requests that write.
+func fewTimes(o *s3.Options) { o.RetryMaxAttempts = writeAttempts }
 
 // loadConfig runs the SDK's whole credential chain, with o on top.
 func loadConfig(ctx context.Context, o Options) (aws.Config, error) {
 	opts := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(httpClient(o)),
 		config.WithRetryer(newRetryer),
+		config.WithLogger(sdkLog{o.Log}),
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
 	}
@@ -60,6 +68,27 @@ func loadConfig(ctx context.Context, o Options) (aws.Config, error) {
 	if o.RoleARN != "" {
 		cfg.Credentials = assumeRole(cfg, o)
 	}
+	return cfg, nil
+}
+
+// sdkLog has the SDK's own remarks in our log, for those who look closely.
+type sdkLog struct{ log *slog.Logger }
+
+// Logf implements logging.Logger.
+func (l sdkLog) Logf(_ logging.Classification, format string, args ...any) {
+	l.log.Debug("sdk: " + fmt.Sprintf(format, args...))
+}
+
+// configure is loadConfig with credentials that can be had anew.
+func configure(ctx context.Context, o Options) (aws.Config, error) {
+	cfg, err := loadConfig(ctx, o)
+	if err != nil || o.NoSignRequest || cfg.Credentials == nil {
+		return cfg, err
+	}
+	cfg.Credentials = &renewable{now: cfg.Credentials, load: func(ctx context.Context) (aws.CredentialsProvider, error) {
+		again, err := loadConfig(ctx, o)
+		return again.Credentials, err
+	}}
 	return cfg, nil
 }
 

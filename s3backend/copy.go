@@ -40,7 +40,7 @@ func (c *Client) copyWhole(ctx context.Context, cp Copy) (Object, error) {
 		IfMatch: cond.match(), IfNoneMatch: cond.noneMatch()}
 	o := c.object(cp.To, a)
 	err = c.opening(cp.From.Key, func(k CustomerKey) error {
-		out, err := c.api.CopyObject(ctx, in, c.create(a).with(k.headers(prefixSourceSSEC)).option)
+		out, err := c.api.CopyObject(ctx, in, c.create(a).with(k.headers(prefixSourceSSEC)).option, fewTimes)
 		if err != nil {
 			return fail(ctx, cl, err)
 		}

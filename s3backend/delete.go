@@ -83,7 +83,7 @@ func (c *Client) deleteBatch(ctx context.Context, ds deletions) {
 		ds.errs[i] = call{cl.op, d.Key}.corrupt("the answer does not mention the key")
 	}
 	out, err := c.api.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &c.opts.Bucket, Delete: &types.Delete{Objects: ids}},
-		func(o *s3.Options) { o.APIOptions = append(o.APIOptions, smithyhttp.AddContentChecksumMiddleware) })
+		func(o *s3.Options) { o.APIOptions = append(o.APIOptions, smithyhttp.AddContentChecksumMiddleware) }, fewTimes)
 	if err != nil {
 		for _, i := range ds.pick {
 			ds.errs[i] = fail(ctx, call{cl.op, ds.all[i].Key}, err)
@@ -159,7 +159,7 @@ func (c *Client) deleteOne(ctx context.Context, d Deletion) error {
 			return err
 		}
 	}
-	_, err := c.api.DeleteObject(ctx, in)
+	_, err := c.api.DeleteObject(ctx, in, fewTimes)
 	if err == nil {
 		return nil
 	}
@@ -197,7 +197,7 @@ func (c *Client) Abort(ctx context.Context, key string, u Upload) error {
 	if u.ID == "" {
 		return nil
 	}
-	_, err := c.api.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &c.opts.Bucket, Key: &key, UploadId: &u.ID})
+	_, err := c.api.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &c.opts.Bucket, Key: &key, UploadId: &u.ID}, fewTimes)
 	if err != nil {
 		if err = fail(ctx, call{"AbortMultipartUpload", key}, err); KindOf(err) == NotFound {
 			return nil

@@ -24,11 +24,13 @@ const (
 	Corrupt       // the answer is not the object: length, range, ETag or checksum differ
 	Unsealed      // the server did not encrypt as asked
 	Blocked       // the server's keys are paths: others begin with this one, or this one with another
+	Expired       // the credentials have expired, and no newer ones could be had
+	Skewed        // this machine's clock is wrong, and the SDK could not make up for it
 )
 
 var kindNames = [...]string{"other", "not found", "no such bucket", "changed", "access denied", "busy", "offline",
 	"archived", "needs its SSE-C key", "wrong SSE-C key", "locked", "too big", "corrupt answer", "not encrypted as asked",
-	"in the way of another key"}
+	"in the way of another key", "credentials expired", "clock is wrong"}
 
 func (k Kind) String() string { return kindNames[k] }
 

@@ -16,16 +16,26 @@ import (
 func (c *Client) Head(ctx context.Context, key string) (Object, error) {
 	ctx, cancel := c.patience(ctx)
 	defer cancel()
-	var o Object
-	err := c.opening(key, func(k CustomerKey) error {
-		var err error
+	o, err := c.headOpening(ctx, key)
+	if err == nil {
+		return o, nil
+	}
+	err, mended := c.explained(ctx, key, err)
+	if mended {
+		o, err = c.headOpening(ctx, key)
+	}
+	if err != nil {
+		return Object{}, err
+	}
+	return o, nil
+}
+
+func (c *Client) headOpening(ctx context.Context, key string) (o Object, err error) {
+	err = c.opening(key, func(k CustomerKey) error {
 		o, err = c.headWith(ctx, key, k)
 		return err
 	})
-	if err != nil {
-		return Object{}, c.explained(ctx, key, err)
-	}
-	return o, nil
+	return o, err
 }
 
 func (c *Client) headWith(ctx context.Context, key string, k CustomerKey) (Object, error) {
@@ -58,19 +68,21 @@ func archived(out *s3.HeadObjectOutput) bool {
 
 // explained finds out what a refused HEAD means: answers to HEAD have no
 // body, so that an expired token, a wrong region and a missing SSE-C key look
-// the same. A GET of one byte is refused for the same reason, in words.
-func (c *Client) explained(ctx context.Context, key string, err error) error {
+// the same. A GET of one byte is refused for the same reason, in words; if it
+// is answered, as after credentials were renewed, the HEAD will be, too.
+func (c *Client) explained(ctx context.Context, key string, err error) (why error, mended bool) {
 	var e *Error
 	if IsProbing(ctx) || !errors.As(err, &e) || (e.status != http.StatusBadRequest && e.status != http.StatusForbidden) {
-		return err
+		return err, false
 	}
 	out, getErr := c.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &c.opts.Bucket, Key: &key, Range: aws.String("bytes=0-0")})
 	if getErr == nil {
-		return errors.Join(err, out.Body.Close())
+		err = errors.Join(err, out.Body.Close())
+		return err, len(c.enc.ring) == 0
 	}
-	why := fail(ctx, call{"HeadObject", key}, getErr)
+	why = fail(ctx, call{"HeadObject", key}, getErr)
 	if len(c.enc.ring) > 0 {
 		why = withKeys(why)
 	}
-	return why
+	return why, false
 }

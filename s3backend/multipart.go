@@ -124,7 +124,7 @@ func (m *multipart) create(ctx context.Context, a attributes) error {
 	if !m.sums.off() {
 		in.ChecksumAlgorithm, in.ChecksumType = m.sums.algorithm, types.ChecksumTypeFullObject
 	}
-	out, err := c.api.CreateMultipartUpload(ctx, in, c.create(a).option)
+	out, err := c.api.CreateMultipartUpload(ctx, in, c.create(a).option, fewTimes)
 	if err != nil {
 		return fail(ctx, cl, err)
 	}
@@ -254,7 +254,7 @@ func (m *multipart) complete(ctx context.Context, q conditional) (Object, error)
 	}
 	out, err := unlessDeleted(ctx, c, q, func(cond Condition) (*s3.CompleteMultipartUploadOutput, error) {
 		in.IfMatch, in.IfNoneMatch = cond.match(), cond.noneMatch()
-		return c.api.CompleteMultipartUpload(ctx, in, h.option)
+		return c.api.CompleteMultipartUpload(ctx, in, h.option, fewTimes)
 	})
 	if err != nil {
 		return Object{}, err

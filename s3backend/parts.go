@@ -34,7 +34,7 @@ func (m *multipart) sendPart(ctx context.Context, body io.ReaderAt, n int32) (Pa
 	}
 	h = c.enc.part().with(h)
 	out, err := c.api.UploadPart(ctx, &s3.UploadPartInput{Bucket: &c.opts.Bucket, Key: &m.key, UploadId: &m.state.ID,
-		PartNumber: &n, Body: io.NewSectionReader(body, r.Off, r.Len), ContentLength: &r.Len}, h.option, unsigned)
+		PartNumber: &n, Body: io.NewSectionReader(body, r.Off, r.Len), ContentLength: &r.Len}, h.option, unsigned, fewTimes)
 	if err != nil {
 		return Part{}, fail(ctx, cl, err)
 	}
@@ -71,7 +71,7 @@ func (m *multipart) copyPart(ctx context.Context, source Object, n int32) (Part,
 	var part Part
 	err := c.opening(source.Key, func(k CustomerKey) error {
 		h := c.enc.part().with(k.headers(prefixSourceSSEC))
-		out, err := c.api.UploadPartCopy(ctx, in, h.option)
+		out, err := c.api.UploadPartCopy(ctx, in, h.option, fewTimes)
 		if err != nil {
 			return fail(ctx, cl, err)
 		}

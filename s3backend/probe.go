@@ -86,7 +86,7 @@ type prober struct {
 
 // all gives the prober a client of its own, like c, that sends all headers.
 func (p *prober) all(c *Client, sums bool) {
-	p.c = &Client{api: c.api, creds: c.creds, counts: c.counts, enc: c.enc, sums: c.sums, opts: c.opts,
+	p.c = &Client{api: c.api, creds: c.creds, counts: c.counts, gates: c.gates, enc: c.enc, sums: c.sums, opts: c.opts,
 		copyMax: c.copyMax, uploads: c.uploads}
 	p.c.Use(Capabilities{PutIf: true, CompleteIf: true, CopyIf: true, DeleteIf: true, BatchDeleteIf: true, Checksums: sums})
 }

@@ -77,7 +77,7 @@ func (c *Client) putWhole(ctx context.Context, p Put, a attributes) (Object, err
 	out, err := unlessDeleted(ctx, c, conditional{cl, cond, p.Ready}, func(cond Condition) (*s3.PutObjectOutput, error) {
 		body := io.NewSectionReader(bodyOf(p), 0, p.Size)
 		return c.api.PutObject(ctx, &s3.PutObjectInput{Bucket: &c.opts.Bucket, Key: &p.Key, Body: body,
-			ContentLength: &p.Size, IfMatch: cond.match(), IfNoneMatch: cond.noneMatch()}, h.option, unsigned)
+			ContentLength: &p.Size, IfMatch: cond.match(), IfNoneMatch: cond.noneMatch()}, h.option, unsigned, fewTimes)
 	})
 	if err != nil {
 		return Object{}, err

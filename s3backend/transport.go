@@ -2,10 +2,12 @@ package s3backend
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,6 +27,7 @@ type transport struct {
 	next      aws.HTTPClient
 	counts    *counter
 	running   *underway
+	gates     gates
 	log       *slog.Logger // nil: no debug log
 	readStall time.Duration
 }
@@ -40,10 +43,15 @@ func (stalled) RetryableError() bool { return true }
 // Do sends req. It is what the SDK calls.
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	op := awsmiddleware.GetOperationName(req.Context())
+	leave, err := t.enter(req.Context(), op)
+	if err != nil {
+		return nil, err
+	}
 	t.counts.add(op, 1)
 	a := t.running.begin(op, req)
 	ctx, cancel := context.WithCancelCause(req.Context())
-	w := &watch{cancel: cancel, ctx: ctx, attempt: a, answer: answerTime(op, t.readStall), read: t.readStall, counts: t.counts}
+	w := &watch{cancel: cancel, ctx: ctx, attempt: a, ended: func() { t.running.end(a) }, answer: answerTime(op, t.readStall), read: t.readStall,
+		counts: t.counts, leave: leave, streams: op == "GetObject"}
 	w.timer = time.AfterFunc(w.answer, func() { cancel(stalled{}) })
 	req = req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
@@ -55,18 +63,34 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	w.timer.Stop()
 	a.touch()
 	t.debug(op, start, exchange{req, resp, err})
+	w.load = verdictOf(ctx, resp, err)
 	if err != nil {
-		t.running.end(a)
 		err = w.cause(err)
 		t.counts.result(op, req, err, 0)
-		cancel(nil)
+		w.over()
 		return nil, err
 	}
 	t.counts.result(op, req, nil, resp.StatusCode)
 	t.running.noteDate(resp.Header.Get("Date"))
-	w.ended = func() { t.running.end(a) }
+	if !w.streams { // what is not content comes whole, or not at all
+		w.timer.Reset(w.read)
+	}
 	resp.Body = &receiving{w: w, body: resp.Body}
 	return resp, nil
+}
+
+// enter takes a place at the gate of an operation, and returns how to leave it.
+// Probes take none: what they are to find out must not wait for what they do.
+func (t *transport) enter(ctx context.Context, op string) (leave func(verdict), err error) {
+	if IsProbing(ctx) {
+		return func(verdict) {}, nil
+	}
+	g := t.gates.of(op)
+	if err := g.enter(ctx); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	return func(v verdict) { g.leave(began, v) }, nil
 }
 
 // answerTime is how long the first byte of an answer may take.
@@ -89,7 +113,21 @@ type watch struct {
 	answer, read time.Duration
 	counts       *counter
 	attempt      *attempt
-	ended        func() // of the body of the answer
+	ended        func()
+	streams      bool // the answer's body is content, which may take as long as it moves
+	load         verdict
+	leave        func(verdict) // the gate
+	left         sync.Once
+}
+
+// over ends the attempt; it may be called twice.
+func (w *watch) over() {
+	w.left.Do(func() {
+		w.timer.Stop()
+		w.ended()
+		w.leave(w.load)
+		w.cancel(nil)
+	})
 }
 
 // cause replaces the "context canceled" of our own timer by stalled.
@@ -126,22 +164,27 @@ type receiving struct {
 }
 
 func (r *receiving) Read(p []byte) (int, error) {
-	r.w.timer.Reset(r.w.read)
+	if r.w.streams {
+		r.w.timer.Reset(r.w.read)
+	}
 	n, err := r.body.Read(p)
-	r.w.timer.Stop()
+	if r.w.streams {
+		r.w.timer.Stop()
+	}
 	r.w.attempt.touch()
 	r.w.counts.add(bytesIn, int64(n))
 	if err != nil && err != io.EOF {
 		err = r.w.cause(err)
+		if errors.As(err, new(stalled)) {
+			r.w.load = loadMute
+		}
 	}
 	return n, err
 }
 
 func (r *receiving) Close() error {
-	r.w.timer.Stop()
 	err := r.body.Close()
-	r.w.cancel(nil)
-	r.w.ended()
+	r.w.over()
 	return err
 }
 
