@@ -22,8 +22,9 @@ const (
 // A fetch is one ranged GET under way; readers of the range wait for done.
 type fetch struct {
 	extent.Range
-	done chan struct{}
-	err  error
+	began time.Time
+	done  chan struct{}
+	err   error
 }
 
 // A fetchSpan is what a reader wants: a range now, one ahead later, asked for
@@ -73,9 +74,34 @@ func (r *readAhead) unit() int64 {
 	return fetchUnitRand
 }
 
+// A lateFetch is a fetch that took all its time and brought nothing. The kernel
+// asks a second time for what it could not read ahead; that must not take as
+// long again.
+type lateFetch struct {
+	extent.Range
+	until time.Time
+	err   error
+}
+
+// lateFor is how long a lateFetch answers for its range.
+const lateFor = time.Second
+
+// isLate returns the error of a fetch of a range that has just timed out.
+func (f *file) isLate(off, n int64) error {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if l := f.late; l.Off < off+n && l.End() > off && time.Now().Before(l.until) {
+		return l.err
+	}
+	return nil
+}
+
 // fetch brings a range into the data file. direct: the cache has no room, and
-// p was filled without keeping anything.
+// p was filled without keeping anything. It ends within ReadTimeout.
 func (f *file) fetch(ctx context.Context, s fetchSpan, p []byte) (direct bool, err error) {
+	if err := f.isLate(s.off, s.n); err != nil {
+		return false, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, f.c.cfg.ReadTimeout)
 	defer cancel()
 	wait, room := f.startInRoom(s)
@@ -182,7 +208,7 @@ func (f *file) claim(from, to, unit int64) {
 			if end <= off { // behind the object's end there is nothing to fetch
 				break
 			}
-			w := &fetch{Range: extent.Range{Off: off, Len: end - off}, done: make(chan struct{})}
+			w := &fetch{Range: extent.Range{Off: off, Len: end - off}, began: time.Now(), done: make(chan struct{})}
 			f.fetches = append(f.fetches, w)
 			f.users.Add(1) // the caller uses the file: it cannot close before this
 			f.c.running.Add(1)
@@ -224,7 +250,9 @@ func (f *file) endFetch(w *fetch, err error) {
 	}
 	f.mu.Lock()
 	f.stale = f.stale || errors.Is(err, ErrStale)
-	w.err = err
+	if w.err = err; err != nil && time.Since(w.began) >= f.c.cfg.ReadTimeout/2 {
+		f.late = lateFetch{w.Range, time.Now().Add(lateFor), err}
+	}
 	f.fetches = slices.DeleteFunc(f.fetches, func(v *fetch) bool { return v == w })
 	f.mu.Unlock()
 	close(w.done)
@@ -386,7 +414,7 @@ func (c *Cache) readBaseContext(ctx context.Context, p []byte, off int64, o obje
 			return fmt.Errorf("%w: %w", ErrStale, err)
 		}
 	}
-	if err != nil && ctx.Err() != nil && c.ctx.Err() == nil {
+	if err != nil && ctx.Err() != nil && c.ctx.Err() == nil && s3backend.KindOf(err) == s3backend.Other {
 		return &s3backend.Error{Op: "get", Key: o.key, Kind: s3backend.Offline, Err: err}
 	}
 	return err

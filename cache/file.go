@@ -49,6 +49,7 @@ type file struct {
 	lastSync  time.Time
 	blocks    int64 // bytes of disk counted in space
 	fetches   []*fetch
+	late      lateFetch
 	frozen    *frozen
 	landing   chan struct{} // closed when the flush at work has ended; nil: none
 }

@@ -22,7 +22,7 @@ func (c *Client) CheckPrefix(ctx context.Context, prefix string) error {
 	if err := c.checkCredentials(ctx); err != nil {
 		return err
 	}
-	out, err := c.api.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &c.opts.Bucket, Prefix: &prefix, MaxKeys: aws.Int32(1)})
+	out, err := c.api.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &c.opts.Bucket, Prefix: &prefix, MaxKeys: aws.Int32(1)}, unrepeated(ctx))
 	if err != nil {
 		return c.diagnose(fail(ctx, cl, err), err)
 	}

@@ -1,12 +1,14 @@
 package s3backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -86,12 +88,15 @@ func askRegion(ctx context.Context, cfg aws.Config, o Options) string {
 		s.UsePathStyle = pathStyle(o, true)
 		s.Retryer = aws.NopRetryer{}
 	})
-	ctx, cancel := context.WithTimeout(ctx, o.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, regionTime(o))
 	defer cancel()
 	out, err := api.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &o.Bucket})
 	region := regionOf(err)
 	if err == nil {
 		region = aws.ToString(out.BucketRegion)
+	}
+	if region == "" && err != nil && statusOf(err) == 0 && o.KnownRegion != "" {
+		return o.KnownRegion
 	}
 	if region == "" {
 		return defaultRegion // whatever else is wrong shows with the first real request
@@ -109,7 +114,7 @@ func findRegion(ctx context.Context, cfg aws.Config, o Options) (string, error) 
 		endpoint(s, o)
 		s.UsePathStyle = pathStyle(o, false)
 	})
-	ctx, cancel := context.WithTimeoutCause(ctx, o.ReadTimeout, stalled{})
+	ctx, cancel := context.WithTimeoutCause(ctx, regionTime(o), stalled{})
 	defer cancel()
 	out, err := api.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &o.Bucket})
 	if err == nil {
@@ -119,13 +124,21 @@ func findRegion(ctx context.Context, cfg aws.Config, o Options) (string, error) 
 		return region, nil
 	}
 	e := fail(ctx, call{op: "HeadBucket", key: o.Bucket}, err)
-	if KindOf(e) == Offline && cfg.Region != "" {
-		return cfg.Region, nil // of the environment or the profile; to be offline is no reason not to begin
+	if known := cmp.Or(cfg.Region, o.KnownRegion); KindOf(e) == Offline && known != "" {
+		return known, nil // of the environment, the profile or an earlier client; to be offline is no reason not to begin
 	}
 	if KindOf(e) == NotFound || KindOf(e) == NoBucket {
 		return "", fmt.Errorf("no such bucket: %s: %w", o.Bucket, e)
 	}
 	return "", fmt.Errorf("finding the region of bucket %s (or give --region): %w", o.Bucket, e)
+}
+
+// regionTime is how long to ask for the region.
+func regionTime(o Options) time.Duration {
+	if o.KnownRegion != "" {
+		return min(o.ReadTimeout, 5*time.Second)
+	}
+	return o.ReadTimeout
 }
 
 // partitionHome returns the region that knows all buckets of the partition in

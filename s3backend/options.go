@@ -51,6 +51,7 @@ type Options struct {
 	Bucket              string // name, access point ARN or alias
 	EndpointURL         string
 	Region              string // empty: found out
+	KnownRegion         string // what was found out earlier, if it cannot be now
 	Profile             string
 	RoleARN             string // assumed with the credentials found
 	ExternalID          string // of RoleARN

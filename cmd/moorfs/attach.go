@@ -31,6 +31,9 @@ func (m *mounting) probe(ctx context.Context) error {
 			found = false
 		}
 	}
+	if !found && m.unreachable != nil {
+		return fmt.Errorf("what the server can do with these options was never found out; mount once with network: %w", m.unreachable)
+	}
 	if !found {
 		if caps, err = m.client.Probe(ctx, m.req.src.prefix); err != nil {
 			return probeError(err, m.probed.SSE)
@@ -152,7 +155,7 @@ func (m *mounting) announce(l *live) error {
 
 // note is the entry of our cache in the index.
 func (m *mounting) note(result error, ended bool) cacheNote {
-	n := cacheNote{Source: m.reg.Source, Endpoint: m.reg.Endpoint, CacheDir: m.reg.CacheDir, Ended: ended}
+	n := cacheNote{Source: m.reg.Source, Endpoint: m.reg.Endpoint, CacheDir: m.reg.CacheDir, Region: m.client.Region(), Ended: ended}
 	if left := new(leftover); errors.As(result, &left) {
 		n.Left = &left.Progress
 	}

@@ -18,7 +18,8 @@ type cacheNote struct {
 	Source   string          `json:"source"`
 	Endpoint string          `json:"endpoint,omitempty"`
 	CacheDir string          `json:"cache_dir"`
-	Ended    bool            `json:"ended"` // the mount ended in order, and Left holds
+	Region   string          `json:"region,omitempty"` // of the bucket, for a mount without network
+	Ended    bool            `json:"ended"`            // the mount ended in order, and Left holds
 	Left     *cache.Progress `json:"left,omitempty"`
 }
 
@@ -61,6 +62,15 @@ func (x cacheIndex) put(n cacheNote) error {
 		return fmt.Errorf("index of caches: %w", err)
 	}
 	return nil
+}
+
+// find returns the note of a cache; an empty one if there is none.
+func (x cacheIndex) find(cacheDir string) (cacheNote, error) {
+	n, err := readNote(x.file(cacheDir))
+	if errors.Is(err, os.ErrNotExist) {
+		return cacheNote{}, nil
+	}
+	return n, err
 }
 
 // idle returns the caches with unsent work that no process uses. Notes of

@@ -19,8 +19,9 @@ import (
 const (
 	writeBackMax = 30 * time.Second
 	openRest     = 60 * time.Second
-	readTimeout  = 30 * time.Second
-	minPartSize  = 5 << 20 // S3's
+
+	minReadTimeout = time.Second
+	minPartSize    = 5 << 20 // S3's
 )
 
 // checkSettings refuses combinations that no single option shows.
@@ -33,6 +34,9 @@ func checkSettings(s settings) error {
 	}
 	if s.wait("stuck-after") <= 0 {
 		return fmt.Errorf("option stuck-after must be more than 0")
+	}
+	if s.wait("read-timeout") < minReadTimeout {
+		return fmt.Errorf("option read-timeout: at least %v", minReadTimeout)
 	}
 	if s.number("max-uploads", 1) == 0 || s.number("max-downloads", 1) == 0 {
 		return fmt.Errorf("options max-uploads and max-downloads must be at least 1")
@@ -85,7 +89,7 @@ func clientOptions(src source, s settings, log *slog.Logger) (s3backend.Options,
 		SSE: s.text("sse"), SSEKMSKeyID: s.text("sse-kms-key-id"), SSEKMSContext: s.text("sse-kms-context"), SSECKeys: keys,
 		ACL: s.text("acl"), StorageClass: s.text("storage-class"), ChecksumAlgorithm: s3backend.Checksum(s.text("checksum-algorithm")),
 		PartSize: s.bytes("part-size"), MaxUploads: s.number("max-uploads", 0), MaxDownloads: s.number("max-downloads", 0),
-		ReadTimeout: readTimeout, Log: log, Debug: s.on("debug-s3"),
+		ReadTimeout: s.wait("read-timeout"), Log: log, Debug: s.on("debug-s3"),
 	}
 	if b := s.text("bucket-key"); b != "auto" {
 		on := b == "on"
@@ -147,6 +151,6 @@ func cacheConfig(src source, s settings, dir string) (cache.Config, error) {
 		Uid: uint32(s.number("uid", os.Getuid())), Gid: uint32(s.number("gid", os.Getgid())),
 		FileMode: s.mode("file-mode") &^ mask, DirMode: s.mode("dir-mode") &^ mask, Xattrs: s.on("xattrs"),
 		MaxUploads: s.number("max-uploads", 0), MaxDownloads: s.number("max-downloads", 0), PartSize: s.bytes("part-size"),
-		ReadAhead: s.bytes("read-ahead"), ReadTimeout: readTimeout,
+		ReadAhead: s.bytes("read-ahead"), ReadTimeout: s.wait("read-timeout"),
 	}, nil
 }

@@ -37,6 +37,8 @@ type mounting struct {
 	cache  *cache.Cache
 	server *fs.Server
 	undo   undoStack
+
+	unreachable error // why the bucket could not be reached; nil: it was
 }
 
 // startMount does everything until the mount answers. When it fails nothing
@@ -55,7 +57,7 @@ func (m *mounting) start(ctx context.Context) (*live, error) {
 	if err := m.place(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{m.openCacheDir, m.reachBucket, m.openCache, m.selfCheck, m.probe, m.mount} {
+	for _, step := range []func(context.Context) error{m.openCacheDir, m.reachBucket, m.openCache, m.knowBucket, m.selfCheck, m.probe, m.mount} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -138,17 +140,59 @@ func redirectOutput(log *os.File) error {
 
 func isSameFile(a, b *os.File) bool { return a.Fd() == b.Fd() }
 
-// reachBucket makes the S3 client and asks for the bucket.
+// reachBucket makes the S3 client and asks for the bucket. Without network it
+// is left to knowBucket what becomes of the mount.
 func (m *mounting) reachBucket(ctx context.Context) error {
 	o, err := clientOptions(m.req.src, m.req.set, m.log)
 	if err != nil {
 		return err
 	}
+	index, err := ownCacheIndex()
+	if err != nil {
+		return err
+	}
+	earlier, err := index.find(m.reg.CacheDir)
+	if err != nil {
+		return err
+	}
+	o.KnownRegion = earlier.Region
 	m.probed = o
 	if m.client, err = s3backend.New(ctx, o); err != nil {
 		return err
 	}
-	return m.client.Check(ctx)
+	if earlier.Source != "" { // there may be a cache to go on with
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(s3backend.Probing(ctx), reachLimit)
+		defer cancel()
+	}
+	err = m.client.Check(ctx) // once: the network's return is noticed later, too
+	if s3backend.KindOf(err) == s3backend.Offline || errors.Is(err, context.DeadlineExceeded) {
+		m.unreachable = err
+		return nil
+	}
+	return err
+}
+
+// reachLimit bounds the wait for the bucket where a cache can do without.
+const reachLimit = 10 * time.Second
+
+// reachedNote is what a cache remembers of a bucket that answered.
+const reachedNote = "reached"
+
+// knowBucket lets a mount go on without network if its cache has been mounted
+// before.
+func (m *mounting) knowBucket(context.Context) error {
+	if m.unreachable == nil {
+		return m.cache.SetNote(reachedNote, []byte(time.Now().Format(time.RFC3339)))
+	}
+	_, reached, err := m.cache.Note(reachedNote)
+	if err != nil {
+		return err
+	}
+	if !reached {
+		return m.unreachable
+	}
+	return m.ready.warn("mounted without network: what is cached can be read, what is written is sent when the bucket answers: " + oneLine(m.unreachable))
 }
 
 // openCache takes the cache. A daemon that only sends what is left of a mount
@@ -158,7 +202,7 @@ func (m *mounting) openCache(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg.Remote, cfg.Log = m.client, m.log
+	cfg.Remote, cfg.Log, cfg.Unreachable = m.client, m.log, m.unreachable
 	cfg.Endpoint = strings.TrimSuffix(m.client.Endpoint(), "/") // the profile may name one, too
 	m.cache, err = cache.Open(ctx, cfg)
 	if busy := new(cache.BusyError); errors.As(err, &busy) {

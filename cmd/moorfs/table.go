@@ -58,6 +58,7 @@ var mountOptions = []option{
 	{name: "max-uploads", kind: count, def: "16", group: speed, help: "uploads at a time"},
 	{name: "max-downloads", kind: count, def: "16", group: speed, help: "downloads at a time"},
 	{name: "part-size", kind: size, def: "16MiB", group: speed, help: "part of a multipart upload, at least 5MiB"},
+	{name: "read-timeout", kind: duration, def: "30s", group: speed, help: "a read, lookup or listing that the bucket does not answer ends with an error after so long, at least 1s"},
 	{name: "read-ahead", kind: size, def: "32MiB", group: speed, help: "fetch this far ahead of a sequential reader"},
 
 	{name: "uid", kind: count, group: files, help: "owner of objects without metadata; default the mounting user"},
