@@ -52,9 +52,17 @@
 // A listing is merged into the dirents page by page; it speaks only for keys
 // without a row, and not for keys that settled after it began.
 //
+// # The network
+//
+// All requests pass type watched (reach.go), which tells type network how they
+// went. That is online, degraded or offline (the table is in network.go).
+// Offline no request is made but one probe at a time: questions end, lookups
+// and listings are answered from what is known, the queue rests. The first
+// answer of any kind ends that, and what the network had failed is due at once.
+//
 // # Locks
 //
-// Cache.mu → file.mu → leaves (journal transaction, space, freshness). Cache.mu
+// Cache.mu → file.mu → leaves (journal transaction, space, freshness, network). Cache.mu
 // guards names, inode records, rows and the map of live files; it is held for
 // memory and transactions, never for the data file's bytes or the network.
 // file.mu guards one file's bytes, extents and counters, and its E record. The

@@ -214,7 +214,10 @@ func (n *network) changed(c turn, cause error) {
 		n.log.Warn("bucket: degraded; retrying with fewer requests", "was", c.from, "error", cause)
 	case Offline:
 		n.log.Warn("bucket: offline; serving what is cached, writes are queued", "was", c.from, "error", cause)
-		n.endReads()
+		n.endAll((*reading).isQuestion)
+	}
+	if c.from == Offline {
+		n.endAll((*reading).isWrite)
 	}
 	if c.to != Online {
 		n.look()

@@ -16,17 +16,18 @@ var errWentOffline = errors.New("the bucket is offline")
 
 // A watched is the Remote as seen through what is known of the network: each
 // request tells how it went; while offline none is made, and questions that
-// are waiting end. Writes that are under way are left to their own time-outs:
-// they may have been applied.
+// are waiting end. Writes that are under way may have been applied and are left
+// alone, until the bucket is back: nobody will answer them on the connections
+// of before, and their keys have work to do.
 type watched struct {
 	remote Remote
 	net    *network
 }
 
-// A reading is a question that somebody waits for.
+// A reading is a question that somebody waits for, or a write.
 type reading struct {
 	cancel context.CancelCauseFunc
-	timer  *time.Timer
+	timer  *time.Timer // nil: a write
 }
 
 // question begins a reading; done ends it. Silence while it waits is looked
@@ -41,13 +42,30 @@ func (n *network) question(ctx context.Context) (_ context.Context, done func())
 		cancel(errWentOffline)
 	}
 	n.mu.Unlock()
-	return ctx, func() {
-		n.mu.Lock()
-		delete(n.waiting, r)
+	return ctx, func() { n.end(r) }
+}
+
+func (r *reading) isWrite() bool    { return r.timer == nil }
+func (r *reading) isQuestion() bool { return r.timer != nil }
+
+func (n *network) end(r *reading) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.waiting, r)
+	if r.timer != nil {
 		r.timer.Stop()
-		n.mu.Unlock()
-		cancel(nil)
 	}
+	r.cancel(nil)
+}
+
+// writing begins a write; done ends it.
+func (n *network) writing(ctx context.Context) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	r := &reading{cancel: cancel}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.waiting[r] = struct{}{}
+	return ctx, func() { n.end(r) }
 }
 
 // suspect has the network looked at if nothing was heard for long.
@@ -63,12 +81,14 @@ func (n *network) suspect(r *reading) {
 	r.timer.Reset(suspectAfter)
 }
 
-// endReads ends all questions that are waiting.
-func (n *network) endReads() {
+// endAll ends all requests of a kind that are under way.
+func (n *network) endAll(of func(*reading) bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for r := range n.waiting {
-		r.cancel(errWentOffline)
+		if of(r) {
+			r.cancel(errWentOffline)
+		}
 	}
 }
 
@@ -179,12 +199,14 @@ func (b *watchedBody) Close() error {
 }
 
 // write carries out a request that changes the bucket.
-func (w watched) write(ctx context.Context, op, key string, request func() error) error {
-	err := w.net.reach(ctx, op, key)
-	if err == nil {
-		err = request()
-		w.net.note(err)
+func (w watched) write(ctx context.Context, op, key string, request func(context.Context) error) error {
+	if err := w.net.reach(ctx, op, key); err != nil {
+		return err
 	}
+	ctx, done := w.net.writing(ctx)
+	defer done()
+	err := cut(ctx, op, key, request(ctx))
+	w.net.note(err)
 	return err
 }
 
@@ -193,7 +215,7 @@ func (w watched) Put(ctx context.Context, p s3backend.Put) (o s3backend.Object, 
 	if p.Body != nil {
 		p.Body = watchedSource{p.Body, w.net}
 	}
-	err = w.write(ctx, "put", p.Key, func() (err error) {
+	err = w.write(ctx, "put", p.Key, func(ctx context.Context) (err error) {
 		o, err = w.remote.Put(ctx, p)
 		return err
 	})
@@ -213,7 +235,7 @@ func (s watchedSource) ReadAt(p []byte, off int64) (int, error) {
 
 // Copy is the Remote's.
 func (w watched) Copy(ctx context.Context, c s3backend.Copy) (o s3backend.Object, err error) {
-	err = w.write(ctx, "copy", c.To, func() (err error) {
+	err = w.write(ctx, "copy", c.To, func(ctx context.Context) (err error) {
 		o, err = w.remote.Copy(ctx, c)
 		return err
 	})
@@ -232,21 +254,24 @@ func (w watched) Delete(ctx context.Context, ds ...s3backend.Deletion) []error {
 		}
 		return errs
 	}
+	ctx, done := w.net.writing(ctx)
+	defer done()
 	errs = w.remote.Delete(ctx, ds...)
-	for _, err := range errs {
-		w.net.note(err)
+	for i, err := range errs {
+		errs[i] = cut(ctx, "delete", ds[i].Key, err)
+		w.net.note(errs[i])
 	}
 	return errs
 }
 
 // Abort is the Remote's.
 func (w watched) Abort(ctx context.Context, key string, u s3backend.Upload) error {
-	return w.write(ctx, "abort", key, func() error { return w.remote.Abort(ctx, key, u) })
+	return w.write(ctx, "abort", key, func(ctx context.Context) error { return w.remote.Abort(ctx, key, u) })
 }
 
 // Uploads is the Remote's.
 func (w watched) Uploads(ctx context.Context, key string) (pending []s3backend.PendingUpload, err error) {
-	err = w.write(ctx, "uploads", key, func() (err error) {
+	err = w.write(ctx, "uploads", key, func(ctx context.Context) (err error) {
 		pending, err = w.remote.Uploads(ctx, key)
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 func stringBody(s string) *strings.Reader { return strings.NewReader(s) }
@@ -111,6 +112,21 @@ func TestDeadServerIsOffline(t *testing.T) {
 	if err := d.Check(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "offline: ") {
 		t.Errorf("check: %v", err)
 	}
+}
+
+// A name that cannot be resolved is a network that is away.
+func TestUnknownHostIsOffline(t *testing.T) {
+	t.Parallel()
+	c, err := New(t.Context(), Options{Bucket: "b", EndpointURL: "http://moorfs.invalid:9", ReadTimeout: 3 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Head(t.Context(), "k")
+	wantKind(t, err, Offline)
+	_, err = c.Get(t.Context(), Get{Key: "k", Range: Range{0, 1}})
+	wantKind(t, err, Offline)
+	_, _, err = c.ListPage(t.Context(), "", "", 1)
+	wantKind(t, err, Offline)
 }
 
 func TestEndedContextIsReturnedAsSuch(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -123,7 +124,8 @@ func (l *live) over() bool {
 // status implements operator.
 func (l *live) status() mountStatus {
 	return mountStatus{Mount: l.reg, Cache: l.cache.Status(), Requests: l.client.Counts(), Stuck: l.dog.stuck(),
-		Faults: l.cache.Faults() + int64(l.server.Counts().Panics)}
+		Faults:    l.cache.Faults() + int64(l.server.Counts().Panics),
+		daemonUse: daemonUse{Parallel: l.client.Parallelism(), Goroutines: runtime.NumGoroutine()}}
 }
 
 // flush implements operator.

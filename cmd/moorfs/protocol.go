@@ -48,11 +48,18 @@ type mountStatus struct {
 	Requests map[string]int64 `json:"requests"` // sent to S3 since the mount, by operation
 	Stuck    stuckRequests    `json:"stuck"`
 	Faults   int64            `json:"faults"` // panics since the mount
+	daemonUse
 }
 
 // report is s as moorfs status shows it.
 func (s mountStatus) report() mountReport {
-	return mountReport{Mount: s.Mount, Cache: &s.Cache, Requests: s.Requests, Stuck: s.Stuck, Faults: s.Faults}
+	return mountReport{Mount: s.Mount, Cache: &s.Cache, Requests: s.Requests, Stuck: s.Stuck, Faults: s.Faults, daemonUse: s.daemonUse}
+}
+
+// A daemonUse is what a daemon uses now.
+type daemonUse struct {
+	Parallel   map[string]int `json:"parallel,omitempty"` // requests that may be under way at a time, by kind: fewer while the bucket is busy
+	Goroutines int            `json:"goroutines,omitempty"`
 }
 
 // A leftover says what a drain or flush did not bring to the bucket. It is

@@ -30,7 +30,8 @@ type mountReport struct {
 	Requests map[string]int64 `json:"requests,omitempty"`
 	Stuck    stuckRequests    `json:"stuck"`
 	Faults   int64            `json:"faults,omitempty"`
-	Error    string           `json:"error,omitempty"`
+	daemonUse
+	Error string `json:"error,omitempty"`
 }
 
 func newStatusCommand() *cobra.Command {

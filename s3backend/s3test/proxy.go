@@ -26,6 +26,7 @@ type Proxy struct {
 
 	mu        sync.Mutex
 	counts    map[string]int
+	injected  int
 	faults    []*Fault
 	latency   time.Duration
 	bandwidth int64
@@ -113,11 +114,19 @@ func (p *Proxy) Counts() map[string]int {
 	return maps.Clone(p.counts)
 }
 
+// Injected returns how many requests a fault, or Offline, has hit.
+func (p *Proxy) Injected() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.injected
+}
+
 // Reset sets all counts to zero.
 func (p *Proxy) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.counts)
+	p.injected = 0
 }
 
 // Slow delays every request by latency and limits every connection to so many
@@ -157,6 +166,7 @@ func (p *Proxy) admit(r *http.Request) (effect Effect, latency time.Duration) {
 	defer p.mu.Unlock()
 	p.counts[Operation(r)]++
 	if p.offline {
+		p.injected++
 		return Refuse(), 0
 	}
 	for _, f := range p.faults {
@@ -164,6 +174,7 @@ func (p *Proxy) admit(r *http.Request) (effect Effect, latency time.Duration) {
 			continue
 		}
 		if f.seen++; f.seen > f.Skip {
+			p.injected++
 			return f.Effect, p.latency
 		}
 	}

@@ -78,6 +78,9 @@ func TestFaults(t *testing.T) {
 		"denied":         {Denied(), status(http.StatusForbidden)},
 		"html":           {HTML(), func(b []byte, err error) bool { return err == nil && bytes.HasPrefix(b, []byte("<html>")) }},
 		"delay":          {Delay(time.Millisecond), body("0123456789")},
+		"drip":           {Drip(time.Millisecond), body("0123456789")},
+		"shorter":        {Length(-4), body("012345")},
+		"longer":         {Length(4), func(_ []byte, err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }},
 	} {
 		proxy.Heal()
 		proxy.Fault(Fault{Match: On("GetObject"), Skip: 1, Times: 1, Effect: c.effect})
