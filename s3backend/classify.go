@@ -67,6 +67,13 @@ var kindOfCode = map[string]Kind{
 	"ExistingObjectIsDirectory":     Blocked,
 	"XMinioObjectExistsAsDirectory": Blocked,
 	"XMinioParentIsObject":          Blocked,
+
+	// SQS's, and its gateway's.
+	"QueueDoesNotExist":                       NotFound,
+	"AWS.SimpleQueueService.NonExistentQueue": NotFound,
+	"AccessDeniedException":                   Denied,
+	"InvalidClientTokenId":                    Denied,
+	"RequestThrottled":                        Busy,
 }
 
 // kindOfMessage tells apart what S3 puts under one code. Lower case.
@@ -94,6 +101,8 @@ var actionOf = map[string]string{
 	"CreateMultipartUpload":   "s3:PutObject",
 	"UploadPart":              "s3:PutObject",
 	"CompleteMultipartUpload": "s3:PutObject",
+	"ReceiveMessage":          "sqs:ReceiveMessage",
+	"DeleteMessageBatch":      "sqs:DeleteMessage",
 }
 
 // action returns the permission that op needs.
