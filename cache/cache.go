@@ -36,6 +36,9 @@ type Cache struct {
 	reaper
 	lingering
 	sidecars
+	news
+	looks
+	watches
 	listings  listings
 	subdirs   subdirs
 	sent      atomic.Int64  // bytes uploaded
@@ -91,6 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	c.net = newNetwork(cfg.Log, c.probe)
 	c.downloads = make(chan struct{}, max(cfg.MaxDownloads, 1))
 	c.reapWake = make(chan struct{}, 1)
+	c.lookWake = make(chan struct{}, 1)
 	c.sidecarLog.dir = cfg.Dir
 	c.listings.running = map[Ino]*listing{}
 	c.queue = newQueue(c.ctx, c.flushKeys, cfg.MaxUploads)
@@ -113,7 +117,7 @@ func (c *Cache) Start(k Kernel) {
 		c.net.take(silent, c.cfg.Unreachable)
 	}
 	loops := map[string]func(){"network": func() { c.net.loop(c.ctx) }, "queue": c.queue.run, "sync": c.syncLoop, "space": c.spaceLoop,
-		"reap": c.reapLoop, "linger": c.lingerLoop}
+		"reap": c.reapLoop, "linger": c.lingerLoop, "look": c.lookLoop, "poll": c.pollLoop}
 	for name, loop := range loops {
 		c.running.Go(func() { c.keepGoing(name, loop) })
 	}

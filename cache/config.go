@@ -94,6 +94,7 @@ type Config struct {
 	ListTTL     time.Duration
 	NegativeTTL time.Duration
 	Attrs       AttrMode
+	Poll        time.Duration // directories in use are listed again, this often at the most; 0: never
 
 	Uid, Gid          uint32 // of objects without metadata
 	FileMode, DirMode uint32 // permission bits of objects without metadata

@@ -240,8 +240,14 @@ func (h *Handle) Release() {
 func (c *Cache) rearm(ino Ino) error {
 	return c.update("closed", func(ch *change) error {
 		rec, found, err := ch.Inode(ino)
-		if err != nil || !found || rec.State == journal.Clean {
+		if err != nil || !found {
 			return err
+		}
+		if c.tells(dirName{rec.Parent, rec.Name}) { // which waited for this close
+			c.kernel.EntryGone(rec.Parent, rec.Name)
+		}
+		if rec.State == journal.Clean {
+			return nil
 		}
 		key, err := ch.keyOf(rec)
 		if err != nil || key == "" {

@@ -247,7 +247,7 @@ func (c *Cache) checkDue(ino Ino, rec *journal.Inode, whole bool) (bool, error) 
 		_, local, err = tx.Row(rec.At)
 		return err
 	})
-	return !local && (c.fresh.doubted(ino) || !fresher(c.cfg.AttrTTL, l.Begun, c.fresh.seen(ino))), err
+	return !local && (c.fresh.doubted(ino) || !asked{l.Begun, c.fresh.seen(ino)}.fresher(c.cfg.AttrTTL, c.since(dirName{rec.Parent, rec.Name}))), err
 }
 
 // revalidate compares a file with its object. ErrStale: the name now means

@@ -38,6 +38,9 @@ type listing struct {
 	swept    bool                       // the names that were not shown are gone
 	beside   map[string]s3backend.Entry // objects, by key, that show only if a directory comes
 	seen     map[uint64]struct{}        // hashes of names; a collision shows a deleted name one listing longer
+	again    bool                       // the directory's names were all known before
+	changed  int                        // names that mean something else than before, where all were known
+	left     map[string]struct{}        // names of files that somebody writes to, and that so stay what they are
 }
 
 // errMoved says that a directory's keys went elsewhere while they were listed.
@@ -227,6 +230,7 @@ func (c *Cache) listed(ls *listing, complete bool) error {
 			return ch.PutListing(ls.dir, l)
 		}
 		l = journal.Listing{Begun: ls.begun.UnixNano(), Ended: ch.now, Complete: true, Big: len(ls.seen) > 1000}
+		ch.committed(func() { c.listedAt(ls) })
 		return ch.PutListing(ls.dir, l)
 	})
 }
@@ -294,6 +298,7 @@ func (c *Cache) sweepNames(ls *listing, gone []string) error {
 		}
 		return nil
 	})
+	ls.changed += len(forget)
 	for _, name := range forget {
 		c.kernel.EntryGone(ls.dir, name)
 	}
@@ -316,6 +321,7 @@ func (ch *change) dropIfRemote(ls *listing, name string) (bool, error) {
 		return false, err
 	}
 	if local, err := ch.local(key, d.Ino, rec, ls.begun); err != nil || local {
+		ch.leave(ls, name, d.Ino)
 		return false, err
 	}
 	if ch.c.fresh.seen(d.Ino).After(ls.begun) {
@@ -325,6 +331,18 @@ func (ch *change) dropIfRemote(ls *listing, name string) (bool, error) {
 		return err == nil, err
 	}
 	return true, ch.unescape(ls.dir, name)
+}
+
+// leave notes a name that could not be brought into step because somebody has
+// the file open for writing: news of it stays news.
+func (ch *change) leave(ls *listing, name string, ino Ino) {
+	if f := ch.c.files[ino]; f == nil || !f.isWritten() {
+		return
+	}
+	if ls.left == nil {
+		ls.left = map[string]struct{}{}
+	}
+	ls.left[name] = struct{}{}
 }
 
 // local reports whether the key, or (directories) one below it, has a change

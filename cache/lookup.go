@@ -28,6 +28,7 @@ func (c *Cache) resolve(ctx context.Context, parent Ino, name string) (Ino, erro
 	if len(name) > 255 {
 		return 0, ErrNameTooLong
 	}
+	c.use(parent, c.pollInterval())
 	v, err := c.known(parent, name)
 	if err != nil || v.settled {
 		return v.answer(err)
@@ -118,11 +119,12 @@ func (c *Cache) settled(tx *journal.Tx, dir *journal.Inode, v verdict, at dirNam
 	if own, err := c.localOnly(tx, dir); err != nil || own {
 		return own, err
 	}
+	since := c.since(at)
 	if v.ino != 0 {
-		return fresher(c.cfg.ListTTL, v.listing.Begun, c.fresh.seen(v.ino)), nil
+		return asked{v.listing.Begun, c.fresh.seen(v.ino)}.fresher(c.cfg.ListTTL, since), nil
 	}
 	seen := c.fresh.seenAbsent(at)
-	return v.listing.Complete && fresher(c.negativeTTL(v.listing), v.listing.Begun, seen) || fresher(c.cfg.NegativeTTL, 0, seen), nil
+	return v.listing.Complete && asked{v.listing.Begun, seen}.fresher(c.negativeTTL(v.listing), since) || asked{0, seen}.fresher(c.cfg.NegativeTTL, since), nil
 }
 
 // negativeTTL is how long a listing speaks for names it did not show: a
@@ -134,9 +136,18 @@ func (c *Cache) negativeTTL(l journal.Listing) time.Duration {
 	return max(c.cfg.NegativeTTL, 20*time.Duration(l.Ended-l.Begun))
 }
 
-func fresher(ttl time.Duration, listed int64, seen time.Time) bool {
-	now := time.Now()
-	return ttl > 0 && (now.Sub(time.Unix(0, listed)) < ttl || now.Sub(seen) < ttl)
+// asked says when the bucket was asked for something: with its directory, in ns
+// since 1970, and by itself.
+type asked struct {
+	listed int64
+	seen   time.Time
+}
+
+// fresher reports whether that was less than ttl ago, and not before the last
+// news.
+func (a asked) fresher(ttl time.Duration, news time.Time) bool {
+	now, listed := time.Now(), time.Unix(0, a.listed)
+	return ttl > 0 && (now.Sub(listed) < ttl && !listed.Before(news) || now.Sub(a.seen) < ttl && !a.seen.Before(news))
 }
 
 // localOnly reports whether what is known here of the names in a directory is
@@ -233,6 +244,11 @@ func (c *Cache) probed(ls *listing, name string, entries []s3backend.Entry, o s3
 	if err != nil {
 		return err
 	}
+	if _, left := ls.left[name]; left {
+		c.stays(dirName{ls.dir, name})
+		return nil
+	}
+	c.heard(dirName{ls.dir, name}, ls.begun)
 	if v.ino == 0 {
 		c.fresh.sawAbsent(dirName{ls.dir, name}, ls.begun)
 		return nil

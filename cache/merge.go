@@ -32,7 +32,11 @@ func (c *Cache) merge(ls *listing, entries []s3backend.Entry) error {
 		if !ls.speaksOf(dir) {
 			return errMoved
 		}
-		forget = forget[:0]
+		l, _, err := ch.Listing(ls.dir)
+		if err != nil {
+			return err
+		}
+		ls.again, forget = l.Complete, forget[:0]
 		for _, e := range entries {
 			gone, err := ch.mergeEntry(ls, dir, e)
 			if err != nil {
@@ -44,6 +48,7 @@ func (c *Cache) merge(ls *listing, entries []s3backend.Entry) error {
 		}
 		return nil
 	})
+	ls.changed += len(forget)
 	for _, name := range forget {
 		c.kernel.EntryGone(ls.dir, name)
 	}
@@ -241,8 +246,13 @@ func (ch *change) mergeMarker(ls *listing, dir *journal.Inode, e s3backend.Entry
 		return err
 	}
 	if dir.Base.ETag == e.ETag { // as nearly always: markers are empty
-		return ch.mergeSame(ls.dir, dir, e)
+		again, err := ch.mergeSame(ls.dir, dir, e)
+		if again {
+			ch.c.kernel.ContentChanged(ls.dir)
+		}
+		return err
 	}
+	ch.c.kernel.ContentChanged(ls.dir)
 	dir.Base, dir.AttrsKnown = baseOfEntry(e), false
 	return ch.PutInode(ls.dir, dir)
 }
@@ -261,7 +271,7 @@ func (ch *change) leftOver(ls *listing, name, prefix string) (bool, error) {
 }
 
 // mergeName brings one name into step; changed says that it now means another
-// inode.
+// inode, or one where the kernel may believe in none, or has other attributes.
 func (ch *change) mergeName(ls *listing, name string, kind Kind, e s3backend.Entry) (changed bool, err error) {
 	key, err := childKey(ls.prefix, name, kind)
 	if err != nil {
@@ -272,7 +282,8 @@ func (ch *change) mergeName(ls *listing, name string, kind Kind, e s3backend.Ent
 		return false, err
 	}
 	if !found {
-		return false, ch.mergeNew(ls, name, entryInode(ch.c, kind, key, e), key)
+		adopted, err := ch.mergeNew(ls, name, entryInode(ch.c, kind, key, e), key)
+		return adopted && ls.again, err
 	}
 	if kind == Dir {
 		return false, nil
@@ -282,10 +293,11 @@ func (ch *change) mergeName(ls *listing, name string, kind Kind, e s3backend.Ent
 		return false, err
 	}
 	if local, err := ch.local(key, d.Ino, rec, ls.begun); err != nil || local {
+		ch.leave(ls, name, d.Ino)
 		return false, err
 	}
 	if rec.Base.ETag == e.ETag {
-		return false, ch.mergeSame(d.Ino, rec, e)
+		return ch.mergeSame(d.Ino, rec, e)
 	}
 	if ch.c.fresh.seen(d.Ino).After(ls.begun) {
 		return false, nil // a later answer knew better
@@ -297,27 +309,27 @@ func (ch *change) mergeName(ls *listing, name string, kind Kind, e s3backend.Ent
 	return true, err
 }
 
-func (ch *change) mergeNew(ls *listing, name string, rec *journal.Inode, key string) error {
+func (ch *change) mergeNew(ls *listing, name string, rec *journal.Inode, key string) (adopted bool, err error) {
 	if _, found, err := ch.Row(key); err != nil || found {
-		return err
+		return false, err
 	}
 	if ch.c.listings.settledSince(key, ls.begun) {
-		return nil
+		return false, nil
 	}
-	_, err := ch.adopt(ls.dir, name, rec)
-	return err
+	_, err = ch.adopt(ls.dir, name, rec)
+	return true, err
 }
 
 // mergeSame notices a metadata self-copy: same ETag, newer time.
-func (ch *change) mergeSame(ino Ino, rec *journal.Inode, e s3backend.Entry) error {
+func (ch *change) mergeSame(ino Ino, rec *journal.Inode, e s3backend.Entry) (again bool, err error) {
 	if e.Modified.IsZero() || rec.Base.Modified == e.Modified.UnixNano() {
-		return nil
+		return false, nil
 	}
-	if rewritten(rec.Base, e.Modified) && ch.c.cfg.Attrs == AttrsExact {
+	if again = rewritten(rec.Base, e.Modified) && ch.c.cfg.Attrs == AttrsExact; again {
 		rec.AttrsKnown = false
 	}
 	rec.Base.Modified = e.Modified.UnixNano()
-	return ch.PutInode(ino, rec)
+	return again, ch.PutInode(ino, rec)
 }
 
 // rewritten reports whether an object with the ETag of base was written later

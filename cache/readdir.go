@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
+	"golang.org/x/sync/errgroup"
 )
 
 // ReadDir returns at most max names of a directory that come strictly after
@@ -59,26 +60,21 @@ func (c *Cache) dirents(dir Ino, after string, max int) (entries []DirEntry, unk
 // ensureListed makes the names of a directory complete, as of at most ListTTL
 // ago; without the bucket a complete older listing serves.
 func (c *Cache) ensureListed(ctx context.Context, dir Ino) error {
-	var l journal.Listing
-	var own bool
-	err := c.viewLocked(func(tx *journal.Tx) error {
-		rec, found, err := tx.Inode(dir)
-		if err != nil {
-			return err
-		}
-		if !found {
-			return ErrStale
-		}
-		if l, _, err = tx.Listing(dir); err != nil {
-			return err
-		}
-		own, err = c.localOnly(tx, rec)
-		return err
-	})
-	if err != nil || own || l.Complete && fresher(c.cfg.ListTTL, l.Begun, time.Time{}) || l.Complete && c.net.quiet() {
+	l, own, err := c.listingOf(dir)
+	if err != nil || own || l.Complete && c.net.quiet() {
 		return err
 	}
-	err = c.list(ctx, dir, false)
+	c.use(dir, c.pollInterval())
+	changed, all, newest := c.in(dir)
+	fresh := l.Complete && asked{listed: l.Begun}.fresher(c.cfg.ListTTL, all)
+	switch {
+	case fresh && len(changed) == 0:
+		return nil
+	case fresh && l.Big:
+		err = c.askAll(ctx, dir, changed)
+	default:
+		err = c.listAsOf(ctx, dir, false, latest(newest, time.Now().Add(-c.cfg.ListTTL)))
+	}
 	if errors.Is(err, errMoved) {
 		return c.ensureListed(ctx, dir)
 	}
@@ -86,6 +82,24 @@ func (c *Cache) ensureListed(ctx context.Context, dir Ino) error {
 		return nil
 	}
 	return err
+}
+
+// askAll brings single names of a large directory into step.
+func (c *Cache) askAll(ctx context.Context, dir Ino, changed []string) error {
+	var g errgroup.Group
+	g.SetLimit(learnParallel)
+	for _, name := range changed {
+		g.Go(func() error {
+			return c.guard.try("lookup", func() error {
+				v, err := c.known(dir, name)
+				if err != nil || v.settled {
+					return err
+				}
+				return c.probeName(ctx, dir, name, v)
+			})
+		})
+	}
+	return g.Wait()
 }
 
 // Parent returns the directory that a directory lies in; the root is its own.

@@ -152,6 +152,7 @@ func (ch *change) isSettled(key string, r *journal.Row) (bool, error) {
 // dropRow removes a row whose key is as wanted.
 func (ch *change) dropRow(key string) error {
 	ch.poke[key] = poke{settled: true}
+	ch.committed(func() { ch.c.tellWaited(key) })
 	return ch.DeleteRow(key)
 }
 
