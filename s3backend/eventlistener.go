@@ -118,6 +118,9 @@ func ListenEvents(ctx context.Context, addr string, secret SharedSecret, log *sl
 // Addr returns the address that is listened on.
 func (l *EventListener) Addr() string { return l.inner.Addr().String() }
 
+// Check is nil: what it could find ListenEvents has.
+func (l *EventListener) Check(context.Context, func(...Change)) error { return nil }
+
 // Run hands on what comes, until ctx ends. handle is called by many at once.
 func (l *EventListener) Run(ctx context.Context, handle func(...Change)) {
 	s := &http.Server{

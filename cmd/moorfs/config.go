@@ -47,7 +47,7 @@ func checkSettings(s settings) error {
 	if s.text("sse") != "" && (len(s.all("sse-c-key-file")) > 0 || os.Getenv(keyVariable) != "") {
 		return fmt.Errorf("--sse and a customer key exclude each other: S3 encrypts an object in one way")
 	}
-	return nil
+	return checkEvents(s)
 }
 
 // keyVariable holds a customer key in base64, for those who have no file.
@@ -147,7 +147,7 @@ func cacheConfig(src source, s settings, dir string) (cache.Config, error) {
 		WriteBack: s.wait("write-back"), WriteBackMax: max(writeBackMax, s.wait("write-back")), OpenRest: openRest,
 		Durability: cache.Durability(s.text("durability")), ReadOnly: s.on("read-only"),
 		OnConflict: cache.ConflictPolicy(s.text("on-conflict")), ExclusiveCreate: cache.Exclusivity(s.text("exclusive-create")),
-		AttrTTL: s.wait("attr-ttl"), ListTTL: s.wait("list-ttl"), NegativeTTL: s.wait("negative-ttl"), Attrs: attrs,
+		AttrTTL: s.wait("attr-ttl"), ListTTL: s.wait("list-ttl"), NegativeTTL: s.wait("negative-ttl"), Attrs: attrs, Poll: s.wait("poll"),
 		Uid: uint32(s.number("uid", os.Getuid())), Gid: uint32(s.number("gid", os.Getgid())),
 		FileMode: s.mode("file-mode") &^ mask, DirMode: s.mode("dir-mode") &^ mask, Xattrs: s.on("xattrs"),
 		MaxUploads: s.number("max-uploads", 0), MaxDownloads: s.number("max-downloads", 0), PartSize: s.bytes("part-size"),

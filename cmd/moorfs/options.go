@@ -21,13 +21,14 @@ const (
 	choice        // one of option.choices
 	size          // bytes, as 20GiB
 	duration      // as 2s or 1m30s, or plain seconds
+	interval      // as duration, or off
 	count         // a whole number
 	octal         // permission bits
 	path          // a file; relative to where moorfs was started
 	paths         // as path, repeatable
 )
 
-var kindNames = [...]string{text: "TEXT", yesno: "", toggle: "on|off", choice: "", size: "SIZE", duration: "TIME",
+var kindNames = [...]string{text: "TEXT", yesno: "", toggle: "on|off", choice: "", size: "SIZE", duration: "TIME", interval: "TIME|off",
 	count: "N", octal: "MODE", path: "PATH", paths: "FILE"}
 
 // An option is one thing a mount can be told. The same table makes the flags
@@ -88,6 +89,10 @@ func (o option) normal(value string) (string, error) {
 		_, err = parseSize(value)
 	case duration:
 		_, err = parseDuration(value)
+	case interval:
+		if value != "off" {
+			_, err = parseDuration(value)
+		}
 	case count:
 		_, err = strconv.ParseUint(value, 10, 31)
 	case octal:

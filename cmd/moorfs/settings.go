@@ -101,7 +101,7 @@ func (s settings) bytes(name string) int64 {
 }
 
 func (s settings) wait(name string) time.Duration {
-	d, _ := parseDuration(s.text(name))
+	d, _ := parseDuration(s.text(name)) // off: 0
 	return d
 }
 

@@ -36,6 +36,7 @@ type mounting struct {
 	probed s3backend.Options
 	cache  *cache.Cache
 	server *fs.Server
+	events eventSource // nil: none
 	undo   undoStack
 
 	unreachable error // why the bucket could not be reached; nil: it was
@@ -57,7 +58,8 @@ func (m *mounting) start(ctx context.Context) (*live, error) {
 	if err := m.place(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{m.openCacheDir, m.reachBucket, m.openCache, m.knowBucket, m.selfCheck, m.probe, m.mount} {
+	for _, step := range []func(context.Context) error{m.openCacheDir, m.reachBucket, m.openCache, m.knowBucket, m.selfCheck, m.probe,
+		m.openEvents, m.mount, m.followEvents} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}

@@ -50,6 +50,13 @@ var mountOptions = []option{
 	{name: "negative-ttl", kind: duration, def: "5s", group: freshness, help: "trust that a file is absent for this long"},
 	{name: "attrs", kind: choice, def: "auto", choices: []string{"auto", "exact", "list"}, group: freshness, help: "exact: one HEAD per object for mode, owner and times; list: none; auto is exact"},
 
+	{name: "poll", kind: interval, def: "30s", group: freshness,
+		help: "list directories that are in use again in the background, at most this often and not before list-ttl; a LIST request each, up to eight times more rarely where nothing changes"},
+	{name: "events", group: freshness,
+		help: "be told what others change: http:HOST:PORT takes S3 notifications, as MinIO's webhook and EventBridge send them; sqs:URL reads them from a queue that this mount alone reads"},
+	{name: "events-secret-file", kind: path, group: freshness,
+		help: "file (mode 0600) with the secret that senders to http:HOST:PORT must know (Authorization: Bearer, or X-Moorfs-Secret); or MOORFS_EVENTS_SECRET; without one only loopback addresses are listened on"},
+
 	{name: "on-conflict", kind: choice, def: "keep-both", choices: []string{"keep-both", "mine", "theirs"}, group: freshness,
 		help: "whose content has the name when others changed what was changed here; the other's stays beside it, goes, or waits in the cache (moorfs conflicts)"},
 	{name: "exclusive-create", kind: choice, def: "local", choices: []string{"local", "bucket"}, group: freshness,
