@@ -18,6 +18,9 @@ import (
 // not now.
 var errPortTaken = errors.New("the port was taken by another process")
 
+// webhookID is what MinIO calls its webhook.
+const webhookID = "TEST"
+
 // arguments returns the command line of the server.
 func (s *Server) arguments(port int) []string {
 	address := "127.0.0.1:" + strconv.Itoa(port)
@@ -46,6 +49,10 @@ func (s *Server) environ() []string {
 	if s.Name == MinIOName {
 		// The KMS key need not be secret, only the same after a restart.
 		key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
+		if s.config.Webhook != "" {
+			env = append(env, "MINIO_NOTIFY_WEBHOOK_ENABLE_"+webhookID+"=on", "MINIO_NOTIFY_WEBHOOK_ENDPOINT_"+webhookID+"="+s.config.Webhook,
+				"MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_"+webhookID+"="+s.config.WebhookToken)
+		}
 		return append(env,
 			"MINIO_ROOT_USER="+s.Access, "MINIO_ROOT_PASSWORD="+s.Secret, "MINIO_REGION="+s.Region,
 			"MINIO_KMS_SECRET_KEY="+KMSKey+":"+key,

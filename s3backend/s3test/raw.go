@@ -177,6 +177,15 @@ func (w *Raw) EnableVersioning(ctx context.Context) error {
 	return err
 }
 
+// Notify has MinIO's webhook told of all that happens in the bucket, accesses
+// included.
+func (w *Raw) Notify(ctx context.Context) error {
+	body := `<NotificationConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><QueueConfiguration><Queue>arn:minio:sqs:` + Region + `:` + webhookID +
+		`:webhook</Queue><Event>s3:ObjectCreated:*</Event><Event>s3:ObjectRemoved:*</Event><Event>s3:ObjectAccessed:*</Event></QueueConfiguration></NotificationConfiguration>`
+	_, err := w.do(ctx, rawRequest{method: http.MethodPut, query: map[string]string{"notification": ""}, body: []byte(body)})
+	return err
+}
+
 func (w *Raw) getXML(ctx context.Context, query map[string]string, v any) error {
 	a, err := w.do(ctx, rawRequest{method: http.MethodGet, query: query})
 	if err != nil {

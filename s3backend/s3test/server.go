@@ -41,6 +41,9 @@ type Config struct {
 	Name string // VersityGW or MinIOName
 	TLS  bool   // serve https with a certificate of a new CA
 	Dir  string // for the server's data and log; empty: a temporary directory that Stop removes
+
+	Webhook      string // of MinIO: URL that the notifications of buckets go to (Raw.Notify); empty: none
+	WebhookToken string // sent with them as a bearer token
 }
 
 // A Server is a running S3 server. Its fields do not change.
@@ -54,6 +57,7 @@ type Server struct {
 	Dir    string
 	Pid    int
 
+	config Config
 	temp   *tempDir // nil if Dir was given
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the child is gone
@@ -68,7 +72,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Name: c.Name, Access: Access, Secret: Secret, Region: Region, Dir: c.Dir}
+	s := &Server{Name: c.Name, Access: Access, Secret: Secret, Region: Region, Dir: c.Dir, config: c}
 	if err := s.prepare(c.TLS); err != nil {
 		return nil, fmt.Errorf("start server %q: %w", c.Name, errors.Join(err, s.clear()))
 	}

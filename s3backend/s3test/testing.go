@@ -35,6 +35,13 @@ func MinIOTLS(t TB) *Server {
 	return forTest(t, Config{Name: MinIOName, TLS: true})
 }
 
+// MinIONotifying starts a MinIO whose webhook goes to a URL, with a token, and
+// that lives as long as the test.
+func MinIONotifying(t TB, webhook, token string) *Server {
+	t.Helper()
+	return forTest(t, Config{Name: MinIOName, Webhook: webhook, WebhookToken: token})
+}
+
 func forTest(t TB, c Config) *Server {
 	t.Helper()
 	s, err := Start(context.Background(), c)

@@ -42,9 +42,28 @@ func MinIOTLS(t T) *S3 {
 	return s
 }
 
+// MinIONotifying returns a new bucket on a MinIO of its own that tells of all
+// that happens in it: to a URL, with a bearer token.
+func MinIONotifying(t T, webhook, token string) *S3 {
+	t.Helper()
+	s := newBucket(t, s3test.MinIONotifying(t, webhook, token))
+	var err error
+	if late := Until(startLimit, "MinIO to know its webhook", func() bool { // it answers before it does
+		err = s.Raw.Notify(context.Background())
+		return err == nil
+	}); late != nil {
+		t.Fatalf("%v: %v", late, err)
+	}
+	return s
+}
+
 func bucketOn(t T, c s3test.Config) *S3 {
 	t.Helper()
-	server := servers[c].Server(t)
+	return newBucket(t, servers[c].Server(t))
+}
+
+func newBucket(t T, server *s3test.Server) *S3 {
+	t.Helper()
 	s := &S3{Server: server, Bucket: server.NewBucket(t), Proxy: server.Proxy(t)}
 	s.Endpoint = s.Proxy.URL
 	s.Raw = server.Raw(t, s.Bucket)

@@ -18,6 +18,8 @@ var bucketChecks = map[string]check{
 	"Outward":  checkOutward,
 	"Conflict": checkConflict,
 	"Inward":   checkInward,
+	"Events":   checkEvents,
+	"Polling":  checkPolling,
 	"Order":    checkOrder,
 }
 
