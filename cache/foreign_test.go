@@ -373,6 +373,13 @@ func TestNewsOfLargeDirectoriesCostLittle(t *testing.T) {
 	if n != 6 {
 		t.Errorf("news of three names of %d makes %d requests, want 6", many, n)
 	}
+	_, err := b.Lookup(t.Context(), Root, "newer")
+	b.is(err, ErrNotExist)
+	b.RemoteChanged(b.foreign("p/newer", "n"))
+	if n := b.requests(func() { b.lookup("newer") }); n != 2 {
+		t.Errorf("looking up a name of which there is news makes %d requests, want 2", n)
+	}
+	all++
 	// Of very many single names none is kept.
 	var changes []s3backend.Change
 	for i := range 4 * newsOfDir {

@@ -178,7 +178,7 @@ func (c *Cache) ask(ctx context.Context, parent Ino, name string, v verdict) err
 			return err
 		}
 	}
-	if v.listing.Complete && v.ino == 0 && c.cfg.NegativeTTL > 0 {
+	if v.listing.Complete && v.ino == 0 && c.cfg.NegativeTTL > 0 && !c.tells(dirName{parent, name}) {
 		return c.list(ctx, parent, false)
 	}
 	return c.probeName(ctx, parent, name, v)
