@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/moorfs/moorfs/cache/journal"
 	"github.com/moorfs/moorfs/cache/names"
@@ -172,7 +173,7 @@ func (ch *change) parkingPlace(rec *journal.Inode) (p parking, err error) {
 		if room < 1 {
 			return p, ErrNameTooLong
 		}
-		p.name = stem[:min(len(stem), room)] + tail
+		p.name = shortened(stem, room) + tail
 		if p.key, err = childKey(prefixFor(dir, p.name), p.name, rec.Kind); err != nil {
 			return p, err
 		}
@@ -184,6 +185,18 @@ func (ch *change) parkingPlace(rec *journal.Inode) (p parking, err error) {
 			return p, err
 		}
 	}
+}
+
+// shortened returns at most n bytes of s, and of UTF-8 whole characters: not every
+// server takes keys that are none.
+func shortened(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for utf8.ValidString(s) && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }
 
 func (ch *change) conflictMark(try int) string {

@@ -192,3 +192,15 @@ func (m *Memory) Body(key string) ([]byte, bool) {
 	}
 	return slices.Clone(v.body), true
 }
+
+// Bodies returns the contents of all versions of an object, the oldest first.
+func (m *Memory) Bodies(key string) (all []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range m.history[key] {
+		if !v.deleted {
+			all = append(all, string(v.body))
+		}
+	}
+	return all
+}
