@@ -88,6 +88,7 @@ type network struct {
 	cause   error     // the last trouble
 	trouble time.Time // when it was
 	misses  int       // probes in a row, since the last sign of life
+	silence time.Time // when the first of them began
 	probed  time.Time // the end of the last probe
 	round   chan struct{}
 	waiting map[*reading]struct{}
@@ -173,6 +174,9 @@ func (n *network) take(s sign, cause error) {
 	switch s {
 	case answered, troubled:
 		n.heard()
+		if n.misses > 0 {
+			n.endAll(func(r *reading) bool { return r.isWrite() && r.began.Before(n.silence) })
+		}
 		n.misses = 0
 	}
 	switch s {
@@ -214,10 +218,9 @@ func (n *network) changed(c turn, cause error) {
 		n.log.Warn("bucket: degraded; retrying with fewer requests", "was", c.from, "error", cause)
 	case Offline:
 		n.log.Warn("bucket: offline; serving what is cached, writes are queued", "was", c.from, "error", cause)
+		n.mu.Lock()
 		n.endAll((*reading).isQuestion)
-	}
-	if c.from == Offline {
-		n.endAll((*reading).isWrite)
+		n.mu.Unlock()
 	}
 	if c.to != Online {
 		n.look()
@@ -311,8 +314,8 @@ func (n *network) miss(began time.Time, err error) {
 	n.mu.Lock()
 	if n.life.Load() > began.UnixNano() {
 		n.misses = 0
-	} else {
-		n.misses++
+	} else if n.misses++; n.misses == 1 {
+		n.silence = began
 	}
 	convicted := n.misses >= convictAfter
 	n.mu.Unlock()

@@ -252,3 +252,28 @@ func TestMeanings(t *testing.T) {
 		}
 	}
 }
+
+// A write that nobody answers ends when the bucket is heard of again; one that
+// began afterwards goes on.
+func TestHungWritesEndWithTheSilence(t *testing.T) {
+	onWire(t, mute, func(w *wire) {
+		old, oldDone := w.writing(w.ctx)
+		defer oldDone()
+		time.Sleep(time.Second)
+		w.look()
+		time.Sleep(probeTimeout + probeGap)
+		if old.Err() != nil {
+			t.Error("ended before anything was heard")
+		}
+		w.answers(fine)
+		late, lateDone := w.writing(w.ctx)
+		defer lateDone()
+		time.Sleep(2*probeTimeout + probeMost)
+		if !errors.Is(context.Cause(old), errWentOffline) {
+			t.Errorf("the write that hung: %v", context.Cause(old))
+		}
+		if late.Err() != nil {
+			t.Errorf("the write that came later: %v", context.Cause(late))
+		}
+	})
+}

@@ -17,8 +17,8 @@ var errWentOffline = errors.New("the bucket is offline")
 // A watched is the Remote as seen through what is known of the network: each
 // request tells how it went; while offline none is made, and questions that
 // are waiting end. Writes that are under way may have been applied and are left
-// alone, until the bucket is back: nobody will answer them on the connections
-// of before, and their keys have work to do.
+// alone, until the bucket is heard of after a silence: nobody will answer them
+// on the connections of before, and their keys have work to do.
 type watched struct {
 	remote Remote
 	net    *network
@@ -27,6 +27,7 @@ type watched struct {
 // A reading is a question that somebody waits for, or a write.
 type reading struct {
 	cancel context.CancelCauseFunc
+	began  time.Time
 	timer  *time.Timer // nil: a write
 }
 
@@ -34,7 +35,7 @@ type reading struct {
 // into.
 func (n *network) question(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	r := &reading{cancel: cancel}
+	r := &reading{cancel: cancel, began: time.Now()}
 	n.mu.Lock()
 	n.waiting[r] = struct{}{}
 	r.timer = time.AfterFunc(suspectAfter, func() { n.suspect(r) })
@@ -61,7 +62,7 @@ func (n *network) end(r *reading) {
 // writing begins a write; done ends it.
 func (n *network) writing(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	r := &reading{cancel: cancel}
+	r := &reading{cancel: cancel, began: time.Now()}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.waiting[r] = struct{}{}
@@ -81,10 +82,8 @@ func (n *network) suspect(r *reading) {
 	r.timer.Reset(suspectAfter)
 }
 
-// endAll ends all requests of a kind that are under way.
+// endAll ends all requests of a kind that are under way. The lock is held.
 func (n *network) endAll(of func(*reading) bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	for r := range n.waiting {
 		if of(r) {
 			r.cancel(errWentOffline)

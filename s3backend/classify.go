@@ -130,6 +130,12 @@ func fail(ctx context.Context, cl call, err error) error {
 	if h := (*held)(nil); errors.As(err, &h) {
 		return &Error{Op: cl.op, Key: cl.key, Kind: h.why, Err: h}
 	}
+	if f := (*foreign)(nil); errors.As(err, &f) {
+		return &Error{Op: cl.op, Key: cl.key, Kind: Corrupt, Err: f}
+	}
+	if ctx.Err() != nil && wasBusy(ctx) && !errors.Is(context.Cause(ctx), context.Canceled) {
+		return &Error{Op: cl.op, Key: cl.key, Kind: Busy, Err: errors.New("busy until the time was up")}
+	}
 	if _, ours := context.Cause(ctx).(stalled); ours {
 		return &Error{Op: cl.op, Key: cl.key, Kind: Offline, Err: fmt.Errorf("no answer in time: %w", brief(err))}
 	}

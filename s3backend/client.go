@@ -2,6 +2,7 @@ package s3backend
 
 import (
 	"context"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -110,7 +111,27 @@ func httpClient(o Options) *awshttp.BuildableClient {
 
 // patience bounds a read that has no body: all its attempts together.
 func (c *Client) patience(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, c.opts.ReadTimeout, stalled{})
+	return context.WithTimeoutCause(listening(ctx), c.opts.ReadTimeout, stalled{})
+}
+
+type lastAnswerKey struct{}
+
+// listening has the transport note how the last attempt of a request ended, for
+// when the time is up between two.
+func listening(ctx context.Context) context.Context {
+	return context.WithValue(ctx, lastAnswerKey{}, new(atomic.Bool))
+}
+
+// wasBusy reports whether the last attempt was answered: later, perhaps.
+func wasBusy(ctx context.Context) bool {
+	busy, ok := ctx.Value(lastAnswerKey{}).(*atomic.Bool)
+	return ok && busy.Load()
+}
+
+func noteAnswer(ctx context.Context, resp *http.Response) {
+	if busy, ok := ctx.Value(lastAnswerKey{}).(*atomic.Bool); ok {
+		busy.Store(resp != nil && kindOfStatus(resp.StatusCode) == Busy)
+	}
 }
 
 // backoff is the pause before the n-th repetition of our own (the SDK has its

@@ -3,6 +3,7 @@ package s3backend
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -110,8 +111,8 @@ func assumeRole(cfg aws.Config, o Options) aws.CredentialsProvider {
 
 func newRetryer() aws.Retryer {
 	conflict := retry.RetryableErrorCode{Codes: map[string]struct{}{"ConditionalRequestConflict": {}}}
-	certificate := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-		if isTLS(err) {
+	somebodyElse := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+		if isTLS(err) || errors.As(err, new(*foreign)) {
 			return aws.FalseTernary // it will not be another one in a second
 		}
 		return aws.UnknownTernary
@@ -120,7 +121,7 @@ func newRetryer() aws.Retryer {
 		s.MaxAttempts = attempts
 		s.MaxBackoff = attemptBackoff
 		s.RateLimiter = ratelimit.None
-		s.Retryables = append([]retry.IsErrorRetryable{certificate, conflict}, s.Retryables...)
+		s.Retryables = append([]retry.IsErrorRetryable{somebodyElse, conflict}, s.Retryables...)
 	})
 }
 

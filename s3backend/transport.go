@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -64,6 +65,10 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	a.touch()
 	t.debug(op, start, exchange{req, resp, err})
 	w.load = verdictOf(ctx, resp, err)
+	noteAnswer(ctx, resp)
+	if err == nil && isForeign(op, resp) {
+		err = errors.Join(&foreign{resp.Header.Get("Content-Type")}, resp.Body.Close())
+	}
 	if err != nil {
 		err = w.cause(err)
 		t.counts.result(op, req, err, 0)
@@ -77,6 +82,31 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &receiving{w: w, body: resp.Body}
 	return resp, nil
+}
+
+// A foreign answer is that of somebody between us and S3.
+type foreign struct{ contentType string }
+
+func (f *foreign) Error() string {
+	return "the answer is not of S3: content of type " + strconv.Quote(f.contentType)
+}
+
+// isForeign reports whether an answer that says success cannot be S3's: a page,
+// where none was asked for, or anything at all where S3 says nothing. Pages may
+// have an ETag.
+func isForeign(op string, resp *http.Response) bool {
+	if resp.StatusCode >= 300 {
+		return false
+	}
+	switch op {
+	case "GetObject", "HeadObject": // pages are objects, too
+		return false
+	case "DeleteObject", "AbortMultipartUpload":
+		if resp.StatusCode != http.StatusNoContent && resp.ContentLength != 0 {
+			return true
+		}
+	}
+	return strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
 }
 
 // enter takes a place at the gate of an operation, and returns how to leave it.
