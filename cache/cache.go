@@ -92,6 +92,9 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()
 	c.net = newNetwork(cfg.Log, c.probe)
+	if r, ok := cfg.Remote.(interface{ OnTrouble(func(error)) }); ok {
+		r.OnTrouble(c.net.hint)
+	}
 	c.downloads = make(chan struct{}, max(cfg.MaxDownloads, 1))
 	c.reapWake = make(chan struct{}, 1)
 	c.lookWake = make(chan struct{}, 1)

@@ -167,6 +167,14 @@ func (n *network) note(err error) {
 	}
 }
 
+// hint takes in that one attempt of a request met trouble. The request is
+// counted when it has ended.
+func (n *network) hint(err error) {
+	if n.state() == Online {
+		n.note(err)
+	}
+}
+
 // take carries out what a sign means.
 func (n *network) take(s sign, cause error) {
 	n.mu.Lock()

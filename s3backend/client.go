@@ -28,6 +28,7 @@ type Client struct {
 	uploads chan struct{} // one slot for each request that sends a body
 	keys    keyMemory
 	caps    atomic.Pointer[Capabilities]
+	trouble atomic.Pointer[func(error)]
 }
 
 // New returns a client for the bucket of o. It asks the network only for the
@@ -47,7 +48,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if c.enc, err = newEncryption(o); err != nil {
 		return nil, err
 	}
-	t := &transport{next: cfg.HTTPClient, counts: c.counts, running: c.running, gates: c.gates, readStall: o.ReadTimeout / 2}
+	t := &transport{next: cfg.HTTPClient, counts: c.counts, running: c.running, gates: c.gates, trouble: &c.trouble, readStall: o.ReadTimeout / 2}
 	if o.Debug {
 		t.log = o.Log
 	}
@@ -113,6 +114,10 @@ func httpClient(o Options) *awshttp.BuildableClient {
 func (c *Client) patience(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(listening(ctx), c.opts.ReadTimeout, stalled{})
 }
+
+// OnTrouble has fn told of each attempt that S3 was too busy for or did not
+// answer, at once: requests repeat such attempts before they fail.
+func (c *Client) OnTrouble(fn func(error)) { c.trouble.Store(&fn) }
 
 type lastAnswerKey struct{}
 

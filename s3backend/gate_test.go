@@ -174,3 +174,27 @@ func TestDrippingAnswerEnds(t *testing.T) {
 		})
 	}
 }
+
+// Trouble is told of at once, not when a request has given up.
+func TestTroubleIsToldOf(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int64
+	c := fake(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) == 1 {
+			refusal(w, 503, "SlowDown", "Please reduce your request rate.")
+			return
+		}
+		serve(w, r, "etag", "some text")
+	})
+	var told atomic.Int64
+	c.OnTrouble(func(err error) {
+		wantKind(t, err, Busy)
+		told.Add(1)
+	})
+	if _, err := c.Head(t.Context(), "k"); err != nil {
+		t.Fatal(err)
+	}
+	if told.Load() != 1 {
+		t.Errorf("told %d times", told.Load())
+	}
+}

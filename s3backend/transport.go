@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,6 +30,7 @@ type transport struct {
 	counts    *counter
 	running   *underway
 	gates     gates
+	trouble   *atomic.Pointer[func(error)]
 	log       *slog.Logger // nil: no debug log
 	readStall time.Duration
 }
@@ -66,6 +68,7 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	t.debug(op, start, exchange{req, resp, err})
 	w.load = verdictOf(ctx, resp, err)
 	noteAnswer(ctx, resp)
+	t.tell(op, w.load, exchange{req, resp, err})
 	if err == nil && isForeign(op, resp) {
 		err = errors.Join(&foreign{resp.Header.Get("Content-Type")}, resp.Body.Close())
 	}
@@ -82,6 +85,18 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &receiving{w: w, body: resp.Body}
 	return resp, nil
+}
+
+// tell passes on that an attempt met trouble.
+func (t *transport) tell(op string, load verdict, x exchange) {
+	fn := t.trouble.Load()
+	switch {
+	case fn == nil || IsProbing(x.req.Context()):
+	case load == loadMute:
+		(*fn)(&Error{Op: op, Kind: Offline, Err: brief(x.err)})
+	case x.err == nil && kindOfStatus(x.resp.StatusCode) == Busy:
+		(*fn)(&Error{Op: op, Kind: Busy, Err: errors.New(x.resp.Status)})
+	}
 }
 
 // A foreign answer is that of somebody between us and S3.
