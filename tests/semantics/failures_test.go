@@ -33,6 +33,7 @@ var failureChecks = map[string]check{
 	"the object was replaced and its old version is gone":           checkReplaced,
 	"busy, resets, time-outs":                                       checkBusy,
 	"nothing at all":                                                checkOffline,
+	"A mount without network":                                       checkOfflineMount,
 	"an answer that is not the object, by length, ETag or checksum": checkOtherAnswers,
 	"The cache's disk is full":                                      checkDiskFull,
 	"A file larger than the cache":                                  checkLargerThanCache,
@@ -244,10 +245,41 @@ func checkOffline(t *testing.T, _ *stage) {
 	if n := strings.Count(m.Log(), "level=ERROR") + strings.Count(m.Log(), "level=WARN"); n == 0 || n > 6 {
 		t.Errorf("%d lines in the log: %s", n, m.Log())
 	}
+	equal(t, "the number of names", len(listed(t, m.Dir)), 7)
+	eventually(t, "status to say offline", func() bool { return strings.Contains(statusOf(m), "offline since") })
+	s.Proxy.Offline(false)
+	eventually(t, "status to say so no more", func() bool { return !strings.Contains(statusOf(m), "offline") })
+	flush(t, m)
+	s.object(t, "new", "queued")
+	holds(t, m.Path("b"), "b")
+}
+
+func statusOf(m *harness.Mount) string {
+	_, out := m.Run(patience, "status", m.Dir)
+	return out
+}
+
+func checkOfflineMount(t *testing.T, _ *stage) {
+	s, m := failing(t)
+	holds(t, m.Path("a"), "a")
+	ok(t, m.Unmount())
+	s.Proxy.Offline(true)
+	m = mountOf(t, s.S3, harness.Spec{Cache: m.Cache, Options: []string{"--attrs", "list"}})
+	if !strings.Contains(m.Log(), "mounted without network") {
+		t.Errorf("no warning: %s", m.Log())
+	}
+	equal(t, "the number of files", len(listed(t, m.Dir)), 6)
+	holds(t, m.Path("a"), "a")
+	fails(t, readFile(m.Path("b")), syscall.ETIMEDOUT)
+	write(t, m.Path("new"), "queued")
+	_, err := harness.Try(t, harness.Spec{Source: "s3://" + s.Bucket, Env: s.Env(), Options: []string{"--endpoint-url", s.Endpoint}})
+	if err == nil || !strings.Contains(err.Error(), "offline") {
+		t.Errorf("a mount with an empty cache: %v", err)
+	}
 	s.Proxy.Offline(false)
 	flush(t, m)
 	s.object(t, "new", "queued")
-	eventually(t, "an uncached read", func() bool { return readFile(m.Path("b")) == nil })
+	holds(t, m.Path("b"), "b")
 }
 
 func checkOtherAnswers(t *testing.T, _ *stage) {
