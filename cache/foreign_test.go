@@ -412,3 +412,27 @@ func TestDoubtOfAll(t *testing.T) {
 		t.Errorf("%d requests after all was asked", n)
 	}
 }
+
+func TestWhatIsInDoubtIsServedOffline(t *testing.T) {
+	t.Parallel()
+	var faults *remotetest.Faults
+	b, _ := newTold(t, func(c *Config) {
+		faults = remotetest.NewFaults(c.Remote)
+		c.Remote = faults
+	})
+	ch := b.foreign("p/d/f", "one")
+	d := b.lookup("d")
+	b.listed(d, "f")
+	b.read(d, "f")
+	ch.ETag = "another"
+	faults.Offline(true)
+	b.RemoteChanged(ch)
+	b.DoubtAll()
+	b.listed(d, "f")
+	if got := string(b.read(d, "f")); got != "one" {
+		t.Errorf("offline the file reads %q", got)
+	}
+	faults.Offline(false)
+	b.foreign("p/d/f", "two")
+	b.soon("the new version", func() bool { got, err := b.tryRead(d, "f"); return err == nil && string(got) == "two" })
+}
