@@ -59,13 +59,9 @@ func (c *Cache) keepGoing(name string, loop func()) {
 	}
 }
 
-// faultRetry is how long a key rests whose work panicked.
-const faultRetry = 5 * time.Second
-
-// faulted is the outcome of a key whose work panicked.
-func faulted(err error) outcome {
-	return outcome{due: time.Now().Add(faultRetry), failure: oneLine(err)}
-}
+// faulted is the outcome of a key whose work panicked. The queue says when it
+// is tried again.
+func faulted(err error) outcome { return outcome{fault: true, failure: oneLine(err)} }
 
 // Faults returns how many panics were caught in the background.
 func (c *Cache) Faults() int64 { return c.guard.panics.Load() }

@@ -51,6 +51,7 @@ type item struct {
 	urgent  bool
 	refused bool
 	network bool   // failed by the network: due when that is well again
+	faults  uint32 // how often its work has panicked, one time after the other
 	after   string // blocked until the row of this key has settled
 	failure string
 	next    time.Time
@@ -71,6 +72,7 @@ type outcome struct {
 	after   string    // if not settled: when the row of this key has settled
 	refused bool
 	network bool // if it failed: not by what the key wants
+	fault   bool // the work panicked
 	failure string
 }
 
@@ -280,6 +282,12 @@ func (q *queue) finish(tasks []task, out map[string]outcome) {
 		}
 		it.running = false
 		it.failure, it.refused, it.network = o.failure, o.refused, o.network
+		if !o.fault {
+			it.faults = 0
+		} else {
+			o.due = time.Now().Add(backoff(it.faults))
+			it.faults++
+		}
 		if it.again && !o.settled && o.after == "" && it.next.Before(o.due) { // changed since: what was found no longer counts
 			it.refused, it.failure = false, ""
 			q.schedule(it, it.next)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,5 +179,73 @@ func usable(t *testing.T, m *harness.Mount, spec harness.Spec) {
 	}
 	if status, out := m.Run(undeadLimit, "umount", spec.Dir); status != 0 {
 		t.Errorf("moorfs umount: status %d: %s", status, out)
+	}
+}
+
+// TestKilledDuringASlowLookup: a notification for a directory in which a lookup
+// takes long is put off, and so holds neither the directory nor, when it is
+// killed, the daemon.
+func TestKilledDuringASlowLookup(t *testing.T) {
+	s3 := harness.Versity(t)
+	put := func(body string) {
+		if err := s3.Raw.Put(context.Background(), "dir/name", []byte(body), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("old")
+	m := harness.Start(t, harness.Spec{Source: "s3://" + s3.Bucket, Env: s3.Env(),
+		Options: []string{"--endpoint-url", s3.Endpoint, "--attrs", "list", "--attr-ttl", "0s", "--list-ttl", "0s", "--negative-ttl", "0s"}})
+	size := func() (n int64) {
+		m.Do(t, "looking at a file", func() error {
+			info, err := os.Stat(m.Path("dir", "name"))
+			if err == nil {
+				n = info.Size()
+			}
+			return err
+		})
+		return n
+	}
+	if n := size(); n != 3 {
+		t.Fatalf("size %d, want 3", n)
+	}
+	asked, givenUp := make(chan struct{}, 100), make(chan struct{}, 100)
+	s3.Proxy.Fault(s3test.Fault{
+		Match: func(r *http.Request) bool { return strings.Contains(r.URL.String(), "other") },
+		Effect: func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked <- struct{}{}
+				<-r.Context().Done()
+				givenUp <- struct{}{}
+			})
+		}})
+	spawnHelper(t, lookerEnv+"="+m.Path("dir", "other"))
+	select {
+	case <-asked:
+	case <-time.After(undeadLimit):
+		t.Fatal("nobody asks for the other name")
+	}
+	put("newer content")
+	if err := harness.Until(undeadLimit, "the new content shows", func() bool { return size() == 13 }); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // the kernel is told, or would be, meanwhile
+		size()
+	}
+	if len(givenUp) > 0 || notifying(m.Pid()) {
+		t.Error("a notification waits for the slow lookup, and all others for it")
+	}
+	if err := syscall.Kill(m.Pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-m.Died():
+	case <-time.After(undeadLimit):
+		t.Error("the daemon does not die of SIGKILL")
+		if err := harness.Abort(m.Dir); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := m.Kill(); err != nil {
+		t.Error(err)
 	}
 }
