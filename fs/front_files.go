@@ -60,16 +60,6 @@ func (f *front) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) 
 	return f.RawFileSystem.CopyFileRange(cancel, in)
 }
 
-// Ioctl is watched.
-func (f *front) Ioctl(cancel <-chan struct{}, in *fuse.IoctlIn, inbuf []byte, out *fuse.IoctlOut, outbuf []byte) (status fuse.Status) {
-	r, status := f.begin(opIoctl, &in.InHeader, "")
-	defer f.end(r, &status)
-	if !status.Ok() {
-		return status
-	}
-	return f.RawFileSystem.Ioctl(cancel, in, inbuf, out, outbuf)
-}
-
 // Lseek is watched.
 func (f *front) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) (status fuse.Status) {
 	r, status := f.begin(opLseek, &in.InHeader, "")

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// listening runs a listener until the test ends.
-func listening(t *testing.T, secret string) (url string, k *told, book *logbook) {
+// listeningTo runs a listener until the test ends.
+func listeningTo(t *testing.T, secret string) (url string, k *told, book *logbook) {
 	t.Helper()
 	book = &logbook{}
 	l, err := ListenEvents(t.Context(), "127.0.0.1:0", NewSharedSecret(secret), slog.New(slog.NewTextHandler(book, nil)))
@@ -59,7 +59,7 @@ func send(t *testing.T, method, url, body string, header ...string) int {
 }
 
 func TestListenerAsksForTheSecret(t *testing.T) {
-	url, k, book := listening(t, "word")
+	url, k, book := listeningTo(t, "word")
 	for i, tc := range []struct {
 		header []string
 		want   int
@@ -93,7 +93,7 @@ func TestListenerAsksForTheSecret(t *testing.T) {
 }
 
 func TestListenerTakesNotificationsOnly(t *testing.T) {
-	url, k, _ := listening(t, "")
+	url, k, _ := listeningTo(t, "")
 	for what, tc := range map[string]struct {
 		method, body string
 		want         int

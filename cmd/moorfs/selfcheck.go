@@ -23,12 +23,8 @@ const (
 // later and that a person can mend. It sends no request and refuses nothing:
 // what makes a mount impossible has ended it before.
 func (m *mounting) selfCheck(context.Context) error {
-	limit, minFree, err := cacheLimits(m.req.set, m.reg.CacheDir)
-	if err != nil {
-		return err
-	}
 	checks := []func() (string, error){
-		func() (string, error) { return checkRoom(m.reg.CacheDir, limit, minFree) },
+		func() (string, error) { return checkRoom(m.reg.CacheDir, m.limit, m.minFree) },
 		func() (string, error) { return checkHoles(m.reg.CacheDir) },
 		checkOpenFiles,
 		func() (string, error) { return checkClock(m.client.Skew()), nil },

@@ -39,7 +39,8 @@ type mounting struct {
 	events eventSource // nil: none
 	undo   undoStack
 
-	unreachable error // why the bucket could not be reached; nil: it was
+	unreachable    error // why the bucket could not be reached; nil: it was
+	limit, minFree int64 // of the cache
 }
 
 // startMount does everything until the mount answers. When it fails nothing
@@ -204,6 +205,7 @@ func (m *mounting) openCache(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	m.limit, m.minFree = cfg.Size, cfg.MinFree
 	cfg.Remote, cfg.Log, cfg.Unreachable = m.client, m.log, m.unreachable
 	cfg.Endpoint = strings.TrimSuffix(m.client.Endpoint(), "/") // the profile may name one, too
 	m.cache, err = cache.Open(ctx, cfg)

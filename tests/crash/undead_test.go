@@ -182,6 +182,22 @@ func usable(t *testing.T, m *harness.Mount, spec harness.Spec) {
 	}
 }
 
+// unanswered leaves all requests about a name without an answer. The channels
+// tell of each that came, and of each that the client gave up.
+func unanswered(s3 *harness.S3, name string) (asked, givenUp chan struct{}) {
+	asked, givenUp = make(chan struct{}, 100), make(chan struct{}, 100)
+	s3.Proxy.Fault(s3test.Fault{
+		Match: func(r *http.Request) bool { return strings.Contains(r.URL.String(), name) },
+		Effect: func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				asked <- struct{}{}
+				<-r.Context().Done()
+				givenUp <- struct{}{}
+			})
+		}})
+	return asked, givenUp
+}
+
 // TestKilledDuringASlowLookup: a notification for a directory in which a lookup
 // takes long is put off, and so holds neither the directory nor, when it is
 // killed, the daemon.
@@ -208,16 +224,7 @@ func TestKilledDuringASlowLookup(t *testing.T) {
 	if n := size(); n != 3 {
 		t.Fatalf("size %d, want 3", n)
 	}
-	asked, givenUp := make(chan struct{}, 100), make(chan struct{}, 100)
-	s3.Proxy.Fault(s3test.Fault{
-		Match: func(r *http.Request) bool { return strings.Contains(r.URL.String(), "other") },
-		Effect: func(next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				asked <- struct{}{}
-				<-r.Context().Done()
-				givenUp <- struct{}{}
-			})
-		}})
+	asked, givenUp := unanswered(s3, "other")
 	spawnHelper(t, lookerEnv+"="+m.Path("dir", "other"))
 	select {
 	case <-asked:

@@ -38,6 +38,7 @@ var failureChecks = map[string]check{
 	"The cache's disk is full":                                      checkDiskFull,
 	"A file larger than the cache":                                  checkLargerThanCache,
 	"A signal":                                                      checkSignal,
+	"A fault of moorfs itself":                                      checkFault,
 	"Anything else":                                                 checkAnythingElse,
 }
 
