@@ -25,6 +25,7 @@ var longFunctions = map[string]string{}
 // because an interface of a library wants them so.
 var foreignSignatures = map[string]string{
 	"fs.CopyFileRange": "go-fuse's NodeCopyFileRanger",
+	"fs.Ioctl":         "go-fuse's RawFileSystem",
 	"fs.Create":        "go-fuse's NodeCreater",
 	"fs.Setxattr":      "go-fuse's NodeSetxattrer",
 	"fs.Rename":        "go-fuse's NodeRenamer",
