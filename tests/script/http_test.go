@@ -29,9 +29,13 @@ func watch(t *testing.T, options ...string) *watched {
 	s3 := harness.Versity(t)
 	m := harness.Start(t, harness.Spec{Source: "s3://" + s3.Bucket, Env: s3.Env(),
 		Options: append([]string{"--endpoint-url", s3.Endpoint, "--http", "0", "--attrs", "list", "--write-back", "1h"}, options...)})
-	found := regexp.MustCompile(`msg=http address=(\S+)`).FindStringSubmatch(m.Log())
-	if found == nil {
-		t.Fatalf("no address in the log: %s", m.Log())
+	var found []string
+	err := harness.Until(waitLimit, "the log has the address", func() bool {
+		found = regexp.MustCompile(`msg=http address=(\S+)`).FindStringSubmatch(m.Log())
+		return found != nil
+	})
+	if err != nil {
+		t.Fatalf("%v: %s", err, m.Log())
 	}
 	return &watched{Mount: m, s3: s3, t: t, address: found[1]}
 }
