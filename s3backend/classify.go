@@ -29,7 +29,7 @@ var kindOfCode = map[string]Kind{
 	"NoSuchVersion":                 NotFound,
 	"NotFound":                      NotFound,
 	"PreconditionFailed":            Changed,
-	"ConditionalRequestConflict":    Changed,
+	"ConditionalRequestConflict":    Busy, // others were at the key at the same time; says nothing of the condition
 	"InvalidRange":                  Changed,
 	"OperationAborted":              Busy,
 	"SlowDown":                      Busy,

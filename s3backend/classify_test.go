@@ -21,6 +21,7 @@ func TestErrorsHaveTheKindThatS3Means(t *testing.T) {
 		{404, "NoSuchKey", "The specified key does not exist.", NotFound},
 		{404, "NoSuchBucket", "The specified bucket does not exist", NoBucket},
 		{412, "PreconditionFailed", "At least one of the pre-conditions", Changed},
+		{409, "ConditionalRequestConflict", "A conflicting operation occurred", Busy},
 		{416, "InvalidRange", "The requested range is not satisfiable", Changed},
 		{403, "AccessDenied", "Access Denied", Denied},
 		{403, "AccessDenied", "Access Denied because object protected by object lock.", Locked},

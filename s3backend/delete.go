@@ -168,8 +168,12 @@ func (c *Client) deleteOne(ctx context.Context, d Deletion) error {
 	case NotFound:
 		return nil
 	case Changed: // some servers answer so for a key that is not there
-		if gone, headErr := c.goneUnless(ctx, d); gone && headErr == nil {
+		gone, headErr := c.goneUnless(ctx, d)
+		if gone && headErr == nil {
 			return nil
+		}
+		if headErr == nil { // nobody changed it: a deletion is not given up for that
+			return &Error{Op: "DeleteObject", Key: d.Key, Kind: Busy, Err: fmt.Errorf("refused, though the condition holds: %w", err)}
 		}
 	}
 	return err

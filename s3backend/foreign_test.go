@@ -39,3 +39,18 @@ func TestBusyUntilTheTimeIsUp(t *testing.T) {
 	_, _, err = c.ListPage(t.Context(), "", "", 1)
 	wantKind(t, err, Busy)
 }
+
+// A deletion that is refused for a change that nobody made is to be tried again.
+func TestDeletionRefusedForNothing(t *testing.T) {
+	etag := "same"
+	c := fake(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			refusal(w, http.StatusPreconditionFailed, "PreconditionFailed", "changed")
+			return
+		}
+		serve(w, r, etag, "some text")
+	})
+	wantKind(t, c.Delete(t.Context(), Deletion{Key: "k", If: Condition{Match: "same"}})[0], Busy)
+	etag = "another"
+	wantKind(t, c.Delete(t.Context(), Deletion{Key: "k", If: Condition{Match: "same"}})[0], Changed)
+}
