@@ -185,7 +185,7 @@ func (c *Cache) editInode(ctx context.Context, ino Ino, fn func(rec *journal.Ino
 		}
 		if f != nil && f.unsaved && f.noted { // a size means nothing without the extents that fill it
 			f.overlay(rec)
-			if err := ch.PutExtents(ino, f.extents()); err != nil {
+			if err := ch.putExtents(f, f.extents()); err != nil {
 				return err
 			}
 		}

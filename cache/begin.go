@@ -178,6 +178,10 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 		if err != nil || !wait.IsZero() {
 			return nil, outcome{due: wait}, err
 		}
+		if cause := j.f.lost(extent.Range{Len: j.f.size}); cause != nil {
+			o, err := ch.refuseDamaged(t.key, r, rec, cause)
+			return nil, o, err
+		}
 	}
 	if rec.Changed == 0 && rec.At == t.key && r.Known == journal.KnownThere && r.ETag == rec.Base.ETag {
 		return nil, outcome{settled: true}, ch.settle(j, r)
@@ -241,7 +245,7 @@ func (ch *change) beginFile(t task, j *job, r *journal.Row) (wait time.Time, err
 	if f.unsaved {
 		f.overlay(j.rec)
 		ch.committed(func() { f.unsaved = false })
-		return time.Time{}, ch.PutExtents(r.Ino, f.extents())
+		return time.Time{}, ch.putExtents(f, f.extents())
 	}
 	return time.Time{}, nil
 }

@@ -39,6 +39,7 @@ type Cache struct {
 	news
 	looks
 	watches
+	damage    damageCount
 	listings  listings
 	subdirs   subdirs
 	sent      atomic.Int64  // bytes uploaded

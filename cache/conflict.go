@@ -48,7 +48,7 @@ func (ch *change) ownAll(j *job) error {
 	e := j.f.extents()
 	e.Dirty = e.Present.Clone()
 	ch.committed(func() { j.f.ext.Dirty = e.Dirty.Clone() })
-	return ch.PutExtents(j.f.ino, e)
+	return ch.putExtents(j.f, e)
 }
 
 // insist has our content replace the version of the others that was just seen,

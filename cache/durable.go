@@ -149,7 +149,7 @@ func (c *Cache) syncOne(ino Ino) error {
 	if f.unsynced || c.db == nil {
 		return nil // written again: the next round
 	}
-	return c.db.Update("synced", func(tx *journal.Tx) error { return tx.PutExtents(ino, f.extents()) })
+	return f.store(c.db.Update, "synced")
 }
 
 // inUse returns the files in memory, each counted as used.

@@ -269,8 +269,10 @@ func (f *file) keep(r extent.Range, p []byte) error {
 	defer f.mu.Unlock()
 	for _, gap := range f.ext.Present.Missing(r.Off, min(r.Len, f.size-r.Off)) {
 		if _, err := f.fd.WriteAt(p[gap.Off-r.Off:gap.End()-r.Off], gap.Off); err != nil {
+			f.sums.drop(gap.Off, gap.Len)
 			return fmt.Errorf("cache disk: %w", err)
 		}
+		f.sums.put(gap.Off, p[gap.Off-r.Off:gap.End()-r.Off])
 		f.ext.Present.Add(gap.Off, gap.Len)
 		f.unsaved, f.unsynced = true, true
 	}

@@ -39,6 +39,7 @@ type file struct {
 	base      journal.Base // what missing ranges are read from …
 	at        string       // … and where it lies
 	ext       journal.Extents
+	sums      sums
 	sending   extent.Set // dirty ranges of the content being sent, no longer in ext.Dirty
 	noted     bool       // the journal knows of a change since the last BeginFlush
 	unsaved   bool       // size, times or extents are newer than the journal's
@@ -112,20 +113,23 @@ func (c *Cache) live(ino Ino, rec *journal.Inode) (*file, error) {
 	f.orphan.Store(rec.State == journal.Orphan)
 	err = c.view(func(tx *journal.Tx) error {
 		e, found, err := tx.Extents(ino)
+		if err != nil {
+			return err
+		}
 		if found {
 			f.ext = *e
 			if e.Boot != c.boot && !e.Synced { // never synced before a reboot: may be zeros now
 				f.ext.Present = e.Dirty.Clone()
 			}
 		}
-		return err
+		if rec.Base.ETag == "" { // all content is local, holes included
+			f.ext.Present = extent.New(extent.Range{Off: 0, Len: f.size})
+			f.ext.Dirty = f.ext.Present.Clone()
+		}
+		return f.sums.load(tx, ino, &f.ext, c.damage.wasCompared(ino))
 	})
 	if err != nil {
 		return nil, errors.Join(err, fd.Close())
-	}
-	if rec.Base.ETag == "" { // all content is local, holes included
-		f.ext.Present = extent.New(extent.Range{Off: 0, Len: f.size})
-		f.ext.Dirty = f.ext.Present.Clone()
 	}
 	c.files[ino] = f
 	c.space.use(ino)
@@ -160,6 +164,9 @@ func (ch *change) bury(ino Ino) error {
 func (f *file) close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.sums.unchecked == 0 {
+		f.c.damage.compared(f.ino)
+	}
 	return errors.Join(f.saveClean(), f.fd.Close())
 }
 
@@ -183,7 +190,7 @@ func (f *file) saveClean() error {
 		if !f.unsaved {
 			return nil
 		}
-		return tx.PutExtents(f.ino, f.extents())
+		return f.put(tx, f.extents())
 	})
 	f.unsaved, f.times.accessed = false, false
 	return err
@@ -192,7 +199,7 @@ func (f *file) saveClean() error {
 // extents returns the E record as of now.
 func (f *file) extents() *journal.Extents {
 	e := f.ext
-	e.Boot, e.Synced = f.c.boot, !f.unsynced
+	e.Boot, e.Synced, e.Sums = f.c.boot, !f.unsynced, f.sums.count()
 	if !f.sending.Empty() {
 		e.Dirty = f.ext.Dirty.Clone()
 		e.Dirty.AddSet(f.sending)

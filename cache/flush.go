@@ -176,6 +176,9 @@ func (c *Cache) send(ctx context.Context, j *job) (s3backend.Object, error) {
 	}
 	switch {
 	case j.z != nil:
+		if err := j.z.check(); err != nil {
+			return s3backend.Object{}, err
+		}
 		p.Body, p.Size = j.z, j.z.size
 		if p.Size <= c.cfg.PartSize { // parts do not keep others off the key
 			if err := j.z.gather(ctx); err != nil {

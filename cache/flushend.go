@@ -164,7 +164,7 @@ func (ch *change) landedExtents(j *job) error {
 	ch.committed(func() { f.sending = extent.Set{} })
 	e := f.extents()
 	e.Dirty = f.ext.Dirty
-	return ch.PutExtents(f.ino, e)
+	return ch.putExtents(f, e)
 }
 
 // unsent records that a content is still to be sent.
@@ -239,7 +239,7 @@ func (ch *change) tryAgain(j *job, r *journal.Row, rec *journal.Inode) (outcome,
 // waits for a person, a new change, or a long while.
 func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause error) (outcome, error) {
 	kind := s3backend.KindOf(cause)
-	out := outcome{failure: oneLine(cause), network: ofNetwork(kind), refused: refusal(kind) || errors.Is(cause, ErrStale) || errors.Is(cause, ErrNameTooLong)}
+	out := outcome{failure: oneLine(cause), network: ofNetwork(kind), refused: refusal(kind) || errors.Is(cause, ErrStale) || errors.Is(cause, ErrNameTooLong) || errors.Is(cause, ErrDamaged)}
 	e, wait := flushRetry, backoff(r.Attempts)
 	if out.refused {
 		e, wait = flushRefused, refusedFor(kind)

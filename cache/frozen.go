@@ -174,7 +174,11 @@ func (z *frozen) readLocal(p []byte, off int64) (n int64, here bool, err error) 
 		}
 	}
 	if z.f.ext.Present.Contains(off, 1) {
-		return read(z.f.fd, z.f.ext.Present.Within(off, n)[0].Len)
+		n = z.f.ext.Present.Within(off, n)[0].Len
+		if err := z.f.lost(extent.Range{Off: off, Len: n}); err != nil {
+			return 0, false, err
+		}
+		return read(z.f.fd, n)
 	}
 	return z.f.ext.Present.Missing(off, n)[0].Len, false, nil
 }

@@ -309,7 +309,7 @@ func (c *Cache) saveLocked(f *file, synced bool) error {
 				return err
 			}
 		}
-		return errors.Join(ch.PutInode(f.ino, rec), ch.PutExtents(f.ino, f.extents()))
+		return errors.Join(ch.PutInode(f.ino, rec), ch.putExtents(f, f.extents()))
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moorfs/moorfs/cache/extent"
 	"github.com/moorfs/moorfs/cache/journal"
 )
 
@@ -27,8 +28,19 @@ func (h *Handle) readAt(ctx context.Context, p []byte, off int64) (int, error) {
 	f := h.f
 	window := h.ahead.next(off, int64(len(p)))
 	f.lastRead.Store(off)
-	for {
+	for failed := false; ; {
 		n, here, err := f.readPresent(p, off)
+		r := extent.Range{Off: off, Len: n}
+		switch {
+		case errors.Is(err, errUnchecked):
+			if err := f.check(r, checkNew); err != nil {
+				return 0, err
+			}
+			continue
+		case err != nil && !failed && !errors.Is(err, ErrDamaged) && f.unreadable(r, err):
+			failed = true
+			continue
+		}
 		if here {
 			if err == nil && n > 0 && window.Len > 0 {
 				f.prefetch(window)
@@ -52,6 +64,13 @@ func (f *file) readPresent(p []byte, off int64) (n int64, here bool, err error) 
 	defer f.mu.RUnlock()
 	if n = min(int64(len(p)), f.size-off); n <= 0 {
 		return 0, true, nil
+	}
+	r := extent.Range{Off: off, Len: n}
+	if f.sums.unchecked > 0 && len(f.sums.covered(r, true)) > 0 {
+		return n, true, errUnchecked
+	}
+	if err := f.lost(r); err != nil {
+		return n, true, err
 	}
 	if !f.ext.Present.Contains(off, n) {
 		return n, false, nil
@@ -137,9 +156,11 @@ func (f *file) writeLocked(p []byte, off int64) error {
 	}
 	got, err := f.fd.WriteAt(p, off)
 	if got > 0 {
+		f.sums.put(off, p[:got])
 		f.wrote(off, int64(got))
 	}
 	if err != nil {
+		f.sums.drop(off+int64(got), n-int64(got))
 		return fmt.Errorf("cache disk: %w", err)
 	}
 	return nil
@@ -148,6 +169,9 @@ func (f *file) writeLocked(p []byte, off int64) error {
 // beforeOverwrite prepares a range for new bytes: what is being sent is saved,
 // and a partly cached file notes the blocks it is about to touch.
 func (f *file) beforeOverwrite(off, n int64) error {
+	if err := f.outdate(extent.Range{Off: off, Len: n}); err != nil {
+		return err
+	}
 	if err := f.freeze(off, n); err != nil {
 		return err
 	}
@@ -160,7 +184,7 @@ func (f *file) beforeOverwrite(off, n int64) error {
 		return nil
 	}
 	f.ext.Touched.Add(from, to-from)
-	return diskFull(f.c.db.Update("touched", func(tx *journal.Tx) error { return tx.PutExtents(f.ino, f.extents()) }))
+	return f.store(f.c.db.Update, "touched")
 }
 
 // wrote notes new content; a gap it leaves behind the old end is a hole that
@@ -171,6 +195,7 @@ func (f *file) wrote(off, n int64) {
 	}
 	f.ext.Present.Add(off, n)
 	f.ext.Dirty.Add(off, n)
+	f.ext.Damaged.Remove(off, n)
 	f.size = max(f.size, off+n)
 	f.modified()
 }
@@ -213,26 +238,31 @@ func (c *Cache) shrink(f *file, size int64) error {
 	if err := c.noteChange(f); err != nil {
 		return err
 	}
+	if err := f.check(extent.Range{Off: size, Len: 1}, checkNew); err != nil { // what stays of the last block
+		return err
+	}
 	c.mu.Lock()
 	unlock := sync.OnceFunc(c.mu.Unlock)
 	defer unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.thaw() // the tail being sent may be long: send again instead of saving it
-	present, dirty := f.ext.Present.Clone(), f.ext.Dirty.Clone()
+	present, dirty, damaged := f.ext.Present.Clone(), f.ext.Dirty.Clone(), f.ext.Damaged.Clone()
 	f.ext.Present.Truncate(size)
 	f.ext.Dirty.Truncate(size)
+	f.ext.Damaged.Truncate(size)
+	f.sums.truncate(size)
 	err := c.update("shrunk", func(ch *change) error {
 		rec, found, err := ch.Inode(f.ino)
 		if err != nil || !found {
 			return errors.Join(err, ErrStale)
 		}
 		rec.Size = size
-		return errors.Join(ch.dirty(f.ino, rec, journal.ChangedData), ch.PutExtents(f.ino, f.extents()))
+		return errors.Join(ch.dirty(f.ino, rec, journal.ChangedData), ch.putExtents(f, f.extents()))
 	})
 	unlock()
 	if err != nil {
-		f.ext.Present, f.ext.Dirty = present, dirty
+		f.ext.Present, f.ext.Dirty, f.ext.Damaged = present, dirty, damaged
 		return err
 	}
 	f.noted, f.size = true, size
@@ -313,6 +343,7 @@ func (f *file) allocate(off, n int64, m AllocateMode) error {
 	if err := f.beforeOverwrite(off, n); err != nil {
 		return err
 	}
+	f.sums.drop(off, n)
 	if err := punch(f.fd, off, n); err != nil {
 		return err
 	}

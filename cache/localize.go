@@ -86,7 +86,7 @@ func (ch *change) localized(j *job, key string) error {
 			f.base, f.at = journal.Base{}, ""
 		})
 	}
-	err = ch.PutExtents(ino, e)
+	err = ch.putExtents(f, e)
 	if err := errors.Join(err, ch.PutInode(ino, rec), ch.release(key, ino)); err != nil {
 		return fmt.Errorf("localize inode %d: %w", ino, err)
 	}

@@ -36,7 +36,7 @@ func (c *Cache) recover() error {
 	if err := c.ensureRoot(); err != nil {
 		return err
 	}
-	if err := errors.Join(c.recoverConflicts(), c.recoverMoves(), c.recoverRows(start)); err != nil {
+	if err := errors.Join(c.recoverConflicts(), c.recoverSums(start), c.recoverMoves(), c.recoverRows(start)); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
 	if err := c.countData(); err != nil {
@@ -159,7 +159,7 @@ func (ch *change) recoverRow(key string, start journal.Start) error {
 		r.Want, r.Ino = journal.WantNothing, 0
 		return ch.putRow(key, r)
 	}
-	if err := ch.recoverFile(r.Ino, rec, start); err != nil {
+	if err := errors.Join(ch.recoverCut(r.Ino, rec, start), ch.recoverFile(r.Ino, rec, start)); err != nil {
 		return fmt.Errorf("%q: %w", key, err)
 	}
 	return ch.putRowSized(key, r, rec.Size)

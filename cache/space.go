@@ -197,8 +197,10 @@ func (f *file) punchClean(n int64) (int64, error) {
 		return 0, nil
 	}
 	f.ext.Present.RemoveSet(gone)
-	err := f.c.db.Free("punched", func(tx *journal.Tx) error { return tx.PutExtents(f.ino, f.extents()) })
-	if err != nil {
+	for _, r := range gone.Ranges() {
+		f.sums.drop(r.Off, r.Len)
+	}
+	if err := f.store(f.c.db.Free, "punched"); err != nil {
 		f.ext.Present.AddSet(gone)
 		return 0, err
 	}

@@ -96,7 +96,7 @@ func (c *Cache) link(ctx context.Context, ino Ino, at dirName) error {
 		if err := setState(rec, named); err != nil {
 			return err
 		}
-		return errors.Join(ch.enter(at, ino, rec), ch.DeleteOrphan(ino), ch.PutExtents(ino, f.extents()))
+		return errors.Join(ch.enter(at, ino, rec), ch.DeleteOrphan(ino), ch.putExtents(f, f.extents()))
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,106 @@
+package cache
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/moorfs/moorfs/cache/extent"
+	"github.com/moorfs/moorfs/cache/journal"
+)
+
+// recoverSums gives up the checksums of all files with changes if the power was
+// cut: their data files may be newer than the journal then, and that is no
+// damage. A kill takes nothing that was written, hence no checksum either.
+func (c *Cache) recoverSums(start journal.Start) error {
+	if start.Fresh || start.Clean || start.SameBoot {
+		return nil
+	}
+	inos := make([]Ino, 0, len(c.parked))
+	for ino := range c.parked {
+		inos = append(inos, ino)
+	}
+	err := c.view(func(tx *journal.Tx) error {
+		return tx.Rows("", func(_ string, r *journal.Row) error {
+			if r.Want == journal.WantInode {
+				inos = append(inos, r.Ino)
+			}
+			return nil
+		})
+	})
+	for _, ino := range inos {
+		if err != nil {
+			return err
+		}
+		err = c.db.Update("unsummed", func(tx *journal.Tx) error {
+			e, found, err := tx.Extents(ino)
+			if err != nil || !found || e.Sums == 0 {
+				return err
+			}
+			e.Sums = 0
+			return tx.PutExtents(ino, e)
+		})
+	}
+	return err
+}
+
+// recoverCut finds that the data file of a file with changes has become
+// shorter than what was acknowledged, which no kill does: the missing end is
+// damaged, not cut off by a program.
+func (ch *change) recoverCut(ino Ino, rec *journal.Inode, start journal.Start) error {
+	if rec.Kind != File {
+		return nil
+	}
+	e, found, err := ch.Extents(ino)
+	if err != nil {
+		return err
+	}
+	if !found {
+		e = &journal.Extents{}
+	}
+	if !start.SameBoot && !e.Synced {
+		return nil // not durable, and the power was cut
+	}
+	here := e.Dirty
+	if rec.Base.ETag == "" {
+		here = extent.New(extent.Range{Off: 0, Len: rec.Size})
+	}
+	size, err := lengthOf(ch.c.dataPath(ino))
+	if err != nil {
+		return err
+	}
+	lost := here.Within(size, max(rec.Size-size, 0))
+	if len(lost) == 0 {
+		return nil
+	}
+	for _, r := range lost {
+		e.Damaged.Add(r.Off, r.Len)
+	}
+	e.Present.Truncate(size)
+	e.Present.AddSet(e.Damaged)
+	f, err := ch.c.openData(ino)
+	if err == nil {
+		err = f.Truncate(rec.Size)
+		if closed := f.Close(); err == nil {
+			err = closed
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("recover inode %d: %w", ino, err)
+	}
+	ch.c.damage.note(0, e.Damaged.Len())
+	ch.c.cfg.Log.Error("cache: a data file was cut; what is missing is nowhere else, and the file is not sent until that is written anew",
+		"name", rec.Name, "inode", ino, "bytes", e.Damaged.String())
+	return ch.PutExtents(ino, e)
+}
+
+// lengthOf returns a file's size, 0 if it is missing.
+func lengthOf(path string) (int64, error) {
+	st, err := os.Stat(path)
+	if os.IsNotExist(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return st.Size(), nil
+}
