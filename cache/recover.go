@@ -10,7 +10,6 @@ import (
 
 	"github.com/moorfs/moorfs/cache/extent"
 	"github.com/moorfs/moorfs/cache/journal"
-	"github.com/moorfs/moorfs/cache/names"
 	"github.com/moorfs/moorfs/s3backend"
 )
 
@@ -25,14 +24,14 @@ const lateWrite = 3 * time.Second
 // crash or not, the state that it had acknowledged. Afterwards the rows say
 // what is to be done; nothing else is remembered.
 func (c *Cache) recover() error {
-	start, err := c.openJournal()
-	if errors.Is(err, journal.ErrDamaged) {
-		start, err = c.rebuild(err)
-	}
+	start, err := c.openIndex()
 	if err != nil {
 		return err
 	}
 	c.crashed = !start.Fresh && !start.Clean
+	if err := c.recoverSidecars(); err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
 	if err := c.ensureRoot(); err != nil {
 		return err
 	}
@@ -50,7 +49,7 @@ func (c *Cache) recover() error {
 
 func (c *Cache) openJournal() (start journal.Start, err error) {
 	c.db, start, err = journal.Open(journal.Options{Dir: filepath.Join(c.cfg.Dir, "db"), Log: c.cfg.Log, Ballast: ballast,
-		Identity: journal.Identity{Endpoint: c.cfg.Endpoint, Bucket: c.cfg.Bucket, Prefix: c.cfg.Prefix}})
+		Identity: c.identity()})
 	return start, err
 }
 
@@ -298,118 +297,4 @@ func (c *Cache) countData() error {
 		c.space.idle(ino, used)
 		return nil
 	})
-}
-
-// rebuild moves a damaged journal aside and makes a new one from the sidecars.
-// What was clean is listed and fetched again.
-func (c *Cache) rebuild(cause error) (journal.Start, error) {
-	aside := filepath.Join(c.cfg.Dir, "db.damaged-"+time.Now().UTC().Format("20060102T150405"))
-	c.cfg.Log.Error("cache: the index is damaged; rebuilding it from the data files", "error", cause, "kept", aside)
-	if err := os.Rename(filepath.Join(c.cfg.Dir, "db"), aside); err != nil {
-		return journal.Start{}, errors.Join(cause, err)
-	}
-	start, err := c.openJournal()
-	if err != nil {
-		return start, err
-	}
-	if err := c.ensureRoot(); err != nil {
-		return start, err
-	}
-	highest := Root
-	if err := c.walkData(func(ino Ino, _ string) error { highest = max(highest, ino); return nil }); err != nil {
-		return start, err
-	}
-	for { // numbers are never used twice
-		ino, err := c.db.NextIno()
-		if err != nil {
-			return start, err
-		}
-		if ino > highest {
-			break
-		}
-	}
-	return start, c.readSidecars(func(s sidecar) error {
-		return c.update("rebuilt", func(ch *change) error { return ch.rebuildFile(s) })
-	})
-}
-
-// rebuildFile queues one dirty file again, in its directory, which is made
-// known if it is not.
-func (ch *change) rebuildFile(s sidecar) error {
-	if isAsideFile(&s.Inode) {
-		return ch.rebuildAside(s)
-	}
-	dir, err := ch.rebuildDir(s.Prefix)
-	if err != nil {
-		return err
-	}
-	rec := s.Inode
-	rec.Parent, rec.State = dir, journal.Dirty
-	if rec.Kind == Dir {
-		return ch.rebuildDirty(&rec)
-	}
-	if rec.Kind != File || rec.Base.ETag == "" {
-		rec.Changed |= journal.ChangedData
-	}
-	dirty := extent.New(s.Dirty...)
-	if rec.Base.ETag == "" {
-		dirty = extent.New(extent.Range{Off: 0, Len: rec.Size})
-	}
-	key, err := childKey(s.Prefix, rec.Name, rec.Kind)
-	if err != nil {
-		return err
-	}
-	var known = rec.Base
-	if rec.At != key {
-		known = journal.Base{}
-	}
-	return errors.Join(ch.PutInode(s.Ino, &rec), ch.PutDirent(dir, rec.Name, journal.Dirent{Ino: s.Ino, Kind: rec.Kind}),
-		ch.PutExtents(s.Ino, &journal.Extents{Present: dirty, Dirty: dirty.Clone(), Boot: ch.c.boot}),
-		ch.wantInode(key, s.Ino, &rec, known))
-}
-
-// rebuildDirty queues a directory's own attributes again.
-func (ch *change) rebuildDirty(rec *journal.Inode) error {
-	ino, err := ch.rebuildDir(rec.Prefix)
-	if err != nil || ino == Root {
-		return err
-	}
-	made, _, err := ch.Inode(ino)
-	if err != nil {
-		return err
-	}
-	rec.Parent, rec.Name = made.Parent, made.Name
-	return errors.Join(ch.PutInode(ino, rec), ch.wantInode(rec.Prefix, ino, rec, rec.Base))
-}
-
-// rebuildDir returns the inode of the directory with a prefix, making it and
-// those above it as needed.
-func (ch *change) rebuildDir(prefix string) (Ino, error) {
-	ino, at := Root, ch.c.cfg.Prefix
-	for at != prefix {
-		rest := strings.TrimPrefix(prefix, at)
-		component, _, ok := strings.Cut(rest, "/")
-		if !ok {
-			return 0, fmt.Errorf("directory %q is outside of the mount", prefix)
-		}
-		for _, name := range names.Split(component) {
-			key, err := childKey(at, name, Dir)
-			if err != nil {
-				return 0, err
-			}
-			d, found, err := ch.Dirent(ino, name)
-			if err != nil {
-				return 0, err
-			}
-			if !found {
-				rec := &journal.Inode{Kind: Dir, State: journal.Clean, Nlink: 2, Mode: ch.c.cfg.DirMode, Uid: ch.c.cfg.Uid, Gid: ch.c.cfg.Gid,
-					Prefix: key, Atime: ch.now, Mtime: ch.now, Ctime: ch.now, Btime: ch.now}
-				if d.Ino, err = ch.adopt(ino, name, rec); err != nil {
-					return 0, err
-				}
-			}
-			ino, at = d.Ino, key
-		}
-	}
-	return ino, nil
 }

@@ -113,6 +113,18 @@ func (c *Cache) storeSidecar(s sidecar, durable bool) error {
 // sidecarStale has a dirty file's sidecar written by the next sync.
 func (c *Cache) sidecarStale(ino Ino) { c.staleSidecars.Store(ino, struct{}{}) }
 
+// recoverSidecars has the next sync write those that an earlier process only
+// said in the log, which then goes.
+func (c *Cache) recoverSidecars() error {
+	logged, err := c.sidecarLog.read()
+	for ino, s := range logged {
+		if !s.Clean {
+			c.sidecarStale(ino)
+		}
+	}
+	return err
+}
+
 // removeSidecar forgets what was said of an inode that is clean or gone.
 func (c *Cache) removeSidecar(ino Ino) {
 	c.staleSidecars.Delete(ino)

@@ -137,6 +137,22 @@ func (db *DB) NextIno() (Ino, error) {
 	return ino, nil
 }
 
+// NumberAbove has NextIno return only numbers above ino.
+func (db *DB) NumberAbove(ino Ino) error {
+	n := &db.inodes
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.next > ino {
+		return nil
+	}
+	err := db.Update("numbered", func(tx *Tx) error { return tx.putNext(ino + 1) })
+	if err != nil {
+		return fmt.Errorf("journal: inode numbers: %w", err)
+	}
+	n.next, n.end = ino+1, ino+1 // the next call reserves a block behind it
+	return nil
+}
+
 // putNext records that all numbers below next may have been handed out.
 func (tx *Tx) putNext(next Ino) error {
 	return tx.set([]byte{letterNext}, appendUint([]byte{recordVersion}, next))

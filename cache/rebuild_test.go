@@ -1,0 +1,114 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/moorfs/moorfs/cache/journal"
+)
+
+// withoutIndex removes the whole journal while nothing runs.
+func (b *bench) withoutIndex() {
+	b.t.Helper()
+	b.stopped(func() { b.ok(os.RemoveAll(filepath.Join(b.cfg.Dir, "db"))) })
+}
+
+// A cache whose index was removed sends what it had, whether it was synced or
+// only closed, and gives no number twice.
+func TestIndexRemoved(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := t.Context()
+	big := someBytes(9<<20, 3)
+	b.mem.Set("p/d/big", big, nil)
+	b.mem.Set("p/clean", []byte("clean"), nil)
+	d := b.lookup("d")
+	h, err := b.Cache.Open(ctx, b.lookup("d", "big"), OpenMode{Write: true})
+	b.ok(err)
+	b.put(h, []byte("patched"), 8<<20)
+	b.ok(h.Sync(ctx))
+	h.Release()
+	copy(big[8<<20:], "patched")
+	b.write(d, "closed", []byte("closed"))
+	b.read(Root, "clean")
+	highest := b.write(Root, "last", []byte("last"))
+	dir := t.TempDir()
+	b.copyTo(dir)
+	b.ok(os.RemoveAll(filepath.Join(dir, "db")))
+	killed := newBench(t, func(c *Config) { *c = b.cfg; c.Dir = dir }).on(b.mem)
+	if ino := killed.write(Root, "new", []byte("new")); ino <= highest {
+		t.Errorf("number %d is given again", ino)
+	}
+	killed.withoutIndex()
+	killed.ok(killed.drainSoon())
+	killed.noConflicts()
+	killed.bucket(map[string]string{"p/d/big": string(big), "p/d/closed": "closed", "p/clean": "clean", "p/last": "last", "p/new": "new"})
+	if got := killed.read(Root, "clean"); string(got) != "clean" {
+		t.Errorf("reads %q", got)
+	}
+}
+
+// The unsent files of a bucket are not sent to another one because the index
+// that says whose they are is gone.
+func TestIndexRemovedAndAnotherBucket(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.write(Root, "f", []byte("f"))
+	b.ok(b.Cache.Close())
+	b.ok(os.RemoveAll(filepath.Join(b.cfg.Dir, "db")))
+	other := b.cfg
+	other.Bucket = "other"
+	_, err := Open(context.Background(), other)
+	if wrong := new(journal.OtherBucketError); !errors.As(err, &wrong) {
+		t.Errorf("open: %v", err)
+	}
+	b.open()
+	b.ok(b.drainSoon())
+	b.bucket(map[string]string{"p/f": "f"})
+}
+
+// A rebuild that a kill ended is begun again.
+func TestInterruptedRebuild(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.write(Root, "a", []byte("a"))
+	b.ok(b.Cache.Close())
+	b.ok(os.RemoveAll(filepath.Join(b.cfg.Dir, "db")))
+	b.ok(os.WriteFile(filepath.Join(b.cfg.Dir, rebuildMark), nil, 0o600))
+	db, _, err := journal.Open(journal.Options{Dir: filepath.Join(b.cfg.Dir, "db"), Identity: journal.Identity{Endpoint: "memory", Bucket: "bucket", Prefix: "p/"}})
+	b.ok(err)
+	b.ok(db.Close())
+	b.open()
+	b.ok(b.drainSoon())
+	b.bucket(map[string]string{"p/a": "a"})
+	b.reopen()
+	if left, _ := filepath.Glob(filepath.Join(b.cfg.Dir, "db.damaged-*")); len(left) != 1 {
+		t.Errorf("put aside: %q", left)
+	}
+}
+
+// A sidecar that makes no sense costs no other file its way to the bucket, and
+// its own data file stays.
+func TestRebuildWithABadSidecar(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.write(Root, "good", []byte("good"))
+	bad := b.write(Root, "bad", []byte("bad"))
+	b.stopped(func() {
+		b.ok(os.RemoveAll(filepath.Join(b.cfg.Dir, "db")))
+		name := b.dataPath(bad) + sidecarSuffix
+		text, err := os.ReadFile(name)
+		b.ok(err)
+		b.ok(os.WriteFile(name, bytes.ReplaceAll(text, []byte(`"p/"`), []byte(`"q/"`)), 0o600))
+	})
+	b.ok(b.drainSoon())
+	b.bucket(map[string]string{"p/good": "good"})
+	b.reopen()
+	if body, err := os.ReadFile(b.dataPath(bad)); err != nil || string(body) != "bad" {
+		t.Errorf("the data file holds %q, %v", body, err)
+	}
+}
