@@ -125,7 +125,7 @@ func (ch *change) rebuildAside(s sidecar) error {
 	}
 	dirty := extent.New(s.Dirty...)
 	return errors.Join(ch.PutInode(s.Ino, &s.Inode),
-		ch.PutExtents(s.Ino, &journal.Extents{Present: dirty, Dirty: dirty.Clone(), Boot: ch.c.boot}),
+		ch.PutExtents(s.Ino, &journal.Extents{Present: dirty, Dirty: dirty.Clone(), Damaged: extent.New(s.Damaged...), Boot: ch.c.boot}),
 		ch.noteConflict(journal.Conflict{Old: key, Ours: s.Inode.Base.ETag, When: ch.now, Ino: s.Ino}))
 }
 

@@ -109,6 +109,7 @@ func (f *file) damaged(bad []extent.Range) error {
 		f.c.cfg.Log.Warn("cache: damaged on the cache's disk; will be fetched again", "key", key, "inode", f.ino, "bytes", again.String())
 	}
 	if !lost.Empty() {
+		f.c.sidecarStale(f.ino)
 		f.c.cfg.Log.Error("cache: damaged on the cache's disk, and not in the bucket: the file is not sent until these bytes are written anew",
 			"key", key, "inode", f.ino, "bytes", lost.String())
 	}

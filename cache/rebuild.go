@@ -81,6 +81,9 @@ func (c *Cache) rebuild(cause error) (journal.Start, error) {
 	if err := os.Rename(filepath.Join(c.cfg.Dir, "db"), aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return journal.Start{}, errors.Join(cause, err)
 	}
+	if err := journal.Forget(filepath.Join(c.cfg.Dir, "db")); err != nil {
+		return journal.Start{}, errors.Join(cause, err)
+	}
 	start, err := c.openJournal()
 	if err != nil {
 		return start, err
@@ -147,7 +150,7 @@ func (ch *change) rebuildFile(s sidecar) error {
 		known = journal.Base{}
 	}
 	return errors.Join(ch.PutInode(s.Ino, &rec), ch.PutDirent(dir, rec.Name, journal.Dirent{Ino: s.Ino, Kind: rec.Kind}),
-		ch.PutExtents(s.Ino, &journal.Extents{Present: dirty, Dirty: dirty.Clone(), Boot: ch.c.boot}),
+		ch.PutExtents(s.Ino, &journal.Extents{Present: dirty, Dirty: dirty.Clone(), Damaged: extent.New(s.Damaged...), Boot: ch.c.boot}),
 		ch.wantInode(key, s.Ino, &rec, known))
 }
 

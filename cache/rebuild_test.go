@@ -79,6 +79,7 @@ func TestInterruptedRebuild(t *testing.T) {
 	b.ok(b.Cache.Close())
 	b.ok(os.RemoveAll(filepath.Join(b.cfg.Dir, "db")))
 	b.ok(os.WriteFile(filepath.Join(b.cfg.Dir, rebuildMark), nil, 0o600))
+	b.ok(journal.Forget(filepath.Join(b.cfg.Dir, "db")))
 	db, _, err := journal.Open(journal.Options{Dir: filepath.Join(b.cfg.Dir, "db"), Identity: journal.Identity{Endpoint: "memory", Bucket: "bucket", Prefix: "p/"}})
 	b.ok(err)
 	b.ok(db.Close())

@@ -87,6 +87,7 @@ func (ch *change) recoverCut(ino Ino, rec *journal.Inode, start journal.Start) e
 	if err != nil {
 		return fmt.Errorf("recover inode %d: %w", ino, err)
 	}
+	ch.c.sidecarStale(ino)
 	ch.c.damage.note(0, e.Damaged.Len())
 	ch.c.cfg.Log.Error("cache: a data file was cut; what is missing is nowhere else, and the file is not sent until that is written anew",
 		"name", rec.Name, "inode", ino, "bytes", e.Damaged.String())

@@ -21,11 +21,12 @@ const sidecarSuffix = ".meta"
 // only closed has a line in the log (sidecarlog.go) until the next sync gives
 // it one. It is JSON, for people in need too.
 type sidecar struct {
-	Ino    Ino
-	Prefix string // of the directory, as a key
-	Inode  journal.Inode
-	Dirty  []extent.Range
-	Clean  bool // in the log: what was said before no longer holds
+	Ino     Ino
+	Prefix  string // of the directory, as a key
+	Inode   journal.Inode
+	Dirty   []extent.Range
+	Damaged []extent.Range `json:",omitempty"`
+	Clean   bool           // in the log: what was said before no longer holds
 }
 
 // writeSidecar writes a dirty file's sidecar, durably; logSidecar only says it
@@ -53,7 +54,7 @@ func (f *file) sidecar(rec *journal.Inode) (s sidecar, err error) {
 		s, err = f.c.sidecarOf(tx, f.ino, rec)
 		return err
 	})
-	s.Dirty = f.extents().Dirty.Ranges()
+	s.Dirty, s.Damaged = f.extents().Dirty.Ranges(), f.ext.Damaged.Ranges()
 	return s, err
 }
 
@@ -167,7 +168,7 @@ func (c *Cache) refreshSidecar(ino Ino) error {
 		}
 		e, found, err := tx.Extents(ino)
 		if found {
-			s.Dirty = e.Dirty.Ranges()
+			s.Dirty, s.Damaged = e.Dirty.Ranges(), e.Damaged.Ranges()
 		}
 		return err
 	})

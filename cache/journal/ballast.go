@@ -54,6 +54,21 @@ func (b *ballast) beforeOpen() error {
 	return b.look()
 }
 
+// beforeClose gives up the ballast if closing the journal needs it, and fails
+// with ErrFull if that does not suffice: the last log is made a table then.
+func (b *ballast) beforeClose() error {
+	if b.size == 0 {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	err := b.look()
+	if free, sized := freeSpace(b.path); errors.Is(err, ErrFull) && sized == nil && free >= b.size/3 {
+		return nil
+	}
+	return err
+}
+
 // guard is called before a change. It gives up the ballast in need, and fails
 // with ErrFull if there is none left to give up.
 func (b *ballast) guard() error {

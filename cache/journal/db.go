@@ -25,6 +25,9 @@ type DB struct {
 	ballast *ballast
 	syncs   syncGroup
 	clock   atomic.Int64 // last stamp given out
+	visit   bool         // see Options.Visit
+	visited Identity
+	end     endMark
 
 	inodes struct {
 		mu   sync.Mutex
@@ -80,8 +83,8 @@ func (db *DB) commit(name string, fn func(*Tx) error) error {
 	if crashPoints {
 		Point(name + ":before")
 	}
-	if err := tx.txn.Commit(); err != nil {
-		return fmt.Errorf("journal: %s: %w", name, ofBadger(err))
+	if err := db.end.commit(&tx); err != nil {
+		return fmt.Errorf("journal: %s: %w", name, err)
 	}
 	committed = true
 	if crashPoints {

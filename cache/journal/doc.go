@@ -9,6 +9,7 @@
 // big-endian, so that records lie in the order in which they are walked.
 //
 //	Z            format, endpoint, bucket and prefix, boot, orderly shutdown
+//	Q            number of the last commit, see endMark
 //	N            first inode number that was never handed out
 //	I ino        Inode
 //	E ino        Extents, or where its chunks are if they are long

@@ -10,6 +10,9 @@ var (
 	// the database itself.
 	ErrDamaged = errors.New("the journal is damaged")
 
+	// ErrNone says that there is no journal where one is to be visited.
+	ErrNone = errors.New("there is no journal")
+
 	// ErrClosed says that the journal was closed before the call.
 	ErrClosed = errors.New("the journal is closed")
 

@@ -47,6 +47,22 @@ func (tx *Tx) Extents(ino Ino) (*Extents, bool, error) {
 	return e, found, nil
 }
 
+// AllExtents walks the extents of all inodes whose number is above after.
+func (tx *Tx) AllExtents(after Ino, fn func(ino Ino, e *Extents) error) error {
+	s := scan{prefix: []byte{letterExtents}, after: numberKey(nil, letterExtents, after), keysOnly: true}
+	return tx.walk(s, func(key, _ []byte) error {
+		n, _, err := keyNumber(key)
+		if err != nil {
+			return fmt.Errorf("journal: extents: %w", err)
+		}
+		e, found, err := tx.Extents(Ino(n))
+		if err != nil || !found {
+			return err
+		}
+		return fn(Ino(n), e)
+	})
+}
+
 func (tx *Tx) extents(ino Ino) (*Extents, bool, error) {
 	var e *Extents
 	var head extentsHead

@@ -23,6 +23,7 @@ const (
 	letterConflict   = 'X'
 	letterMove       = 'M'
 	letterNote       = 'F'
+	letterEnd        = 'Q'
 )
 
 // numberKey is a letter and a number, the key of most records.

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ type Options struct {
 	Dir      string // of the database; made if it is missing
 	Identity Identity
 	Log      *slog.Logger
+	Visit    bool  // look at the journal, and mend it, without becoming its user: whoever's it is (Identity is of no interest), what Start says next time stays as it is; ErrNone if there is none
 	Ballast  int64 // bytes of a file "ballast" beside Dir that is given up when the disk is full, see RecommendedBallast; 0: none, and free space is not watched
 }
 
@@ -43,6 +45,9 @@ func Open(o Options) (*DB, Start, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if _, err := os.Stat(filepath.Join(o.Dir, "MANIFEST")); o.Visit && errors.Is(err, fs.ErrNotExist) {
+		return nil, start, fmt.Errorf("journal: open %q: %w", o.Dir, ErrNone)
+	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, start, fmt.Errorf("journal: open: %w", err)
 	}
@@ -57,40 +62,60 @@ func Open(o Options) (*DB, Start, error) {
 	if err != nil {
 		return nil, start, fmt.Errorf("journal: open %q: %w", o.Dir, err)
 	}
-	db := &DB{dir: o.Dir, log: o.Log, badger: bdb, ballast: b}
-	if err := db.begin(o.Identity, &start); err != nil {
-		// Closing what could not be begun must not mark it as clean.
-		return nil, start, errors.Join(fmt.Errorf("journal: open %q: %w", o.Dir, err), bdb.Close())
+	db := &DB{dir: o.Dir, log: o.Log, badger: bdb, ballast: b, visit: o.Visit}
+	begin := db.begin
+	if o.Visit {
+		begin = db.beginVisit
 	}
-	b.fill()
+	if err := db.end.open(filepath.Join(filepath.Dir(o.Dir), endMarkName)); err != nil {
+		o.Log.Warn("journal: damage of its end will not be noticed", "error", err)
+	}
+	if err := begin(o.Identity, &start); err != nil {
+		// Closing what could not be begun must not mark it as clean.
+		return nil, start, errors.Join(fmt.Errorf("journal: open %q: %w", o.Dir, err), bdb.Close(), db.end.close())
+	}
+	if !o.Visit {
+		b.fill()
+	}
 	return db, start, nil
 }
 
 // Close marks the journal as closed in order, durably. No other method may be
-// running or come later; a second Close does nothing.
+// running or come later; a second Close does nothing. With ErrFull the disk has
+// no room for it: all is there, as after a kill, and stays locked while this
+// process lives.
 func (db *DB) Close() error {
 	if db.badger.IsClosed() {
 		return nil
 	}
-	err := db.commit("closed", func(tx *Tx) error {
-		s, _, err := tx.state()
-		if err != nil {
-			return err
-		}
-		s.clean = true
-		return tx.putState(s)
-	})
+	if err := db.ballast.beforeClose(); err != nil {
+		return fmt.Errorf("journal: close: %w", errors.Join(err, db.Sync()))
+	}
+	var err error
+	if !db.visit {
+		err = db.commit("closed", func(tx *Tx) error {
+			s, _, err := tx.state()
+			if err != nil {
+				return err
+			}
+			s.clean = true
+			return tx.putState(s)
+		})
+	}
 	// The mark says that all before it is on disk, hence comes only with it.
 	err = errors.Join(err, db.Sync())
 	if closing := db.badger.Close(); closing != nil {
 		err = errors.Join(err, fmt.Errorf("journal: close: %w", closing))
 	}
 	// Badger has turned its logs into tables, whose names must survive as well.
-	return errors.Join(err, syncDir(db.dir))
+	return errors.Join(err, syncDir(db.dir), db.end.close())
 }
 
 // begin compares the journal with what is asked for and marks it as in use.
 func (db *DB) begin(want Identity, start *Start) error {
+	if err := db.View(db.checkEnd); err != nil {
+		return err
+	}
 	err := db.Update("opened", func(tx *Tx) error {
 		s, found, err := tx.state()
 		if err != nil {
@@ -124,6 +149,45 @@ func (db *DB) begin(want Identity, start *Start) error {
 	}
 	return db.Sync()
 }
+
+// checkEnd fails if changes that were committed are missing.
+func (db *DB) checkEnd(tx *Tx) error {
+	s, found, err := tx.state()
+	if newer := new(FormatError); errors.As(err, &newer) {
+		return nil // which begin says
+	}
+	if err != nil {
+		return err
+	}
+	boot := BootID()
+	return db.end.check(tx, !found || s.clean || s.boot != "" && s.boot == boot)
+}
+
+// beginVisit only reads the marks.
+func (db *DB) beginVisit(_ Identity, start *Start) error {
+	return db.View(func(tx *Tx) error {
+		if err := db.checkEnd(tx); err != nil {
+			return err
+		}
+		s, found, err := tx.state()
+		if err != nil {
+			return err
+		}
+		if !found {
+			if err := tx.mustBeEmpty(); err != nil {
+				return err
+			}
+			return ErrNone
+		}
+		db.visited = s.identity
+		start.Clean = s.clean
+		start.SameBoot = s.boot != "" && s.boot == start.Boot
+		return nil
+	})
+}
+
+// Identity returns whose journal is visited.
+func (db *DB) Identity() Identity { return db.visited }
 
 // badgerOptions keep badger small. What is not its default has a reason:
 //
@@ -181,7 +245,11 @@ func openBadger(o Options) (b *badger.DB, err error) {
 			b, err = nil, fmt.Errorf("%w: %v", ErrDamaged, p)
 		}
 	}()
-	b, err = badger.Open(badgerOptions(o))
+	opts := badgerOptions(o)
+	if err := checkTables(opts); err != nil {
+		return nil, err
+	}
+	b, err = badger.Open(opts)
 	if err == nil {
 		return b, nil
 	}
