@@ -40,6 +40,7 @@ type Cache struct {
 	looks
 	watches
 	damage    damageCount
+	activity  activity
 	listings  listings
 	subdirs   subdirs
 	sent      atomic.Int64  // bytes uploaded
@@ -87,6 +88,19 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
+	c := newCache(ctx, cfg, lock)
+	if err := c.recover(); err != nil {
+		c.stop()
+		if c.db != nil {
+			err = errors.Join(err, c.db.Close())
+		}
+		return nil, errors.Join(err, lock.Close())
+	}
+	return c, nil
+}
+
+// newCache returns a cache without a journal; it owns lock.
+func newCache(ctx context.Context, cfg Config, lock *os.File) *Cache {
 	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}, moves: newMoves(), claims: map[string]chan struct{}{}, parked: conflicted{}, doubt: map[string]time.Time{}}
 	c.origin = origin{lock: lock, boot: journal.BootID(), opened: time.Now()}
 	c.guard.log = cfg.Log
@@ -104,14 +118,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	c.queue = newQueue(c.ctx, c.flushKeys, cfg.MaxUploads)
 	c.queue.guard = &c.guard
 	c.net.tell = func() { c.queue.do(func() { c.queue.reachable(c.net.state() != Offline) }) }
-	if err := c.recover(); err != nil {
-		c.stop()
-		if c.db != nil {
-			err = errors.Join(err, c.db.Close())
-		}
-		return nil, errors.Join(err, lock.Close())
-	}
-	return c, nil
+	return c
 }
 
 // Start attaches the kernel's side and begins to bring the bucket into step.
@@ -121,7 +128,7 @@ func (c *Cache) Start(k Kernel) {
 		c.net.take(silent, c.cfg.Unreachable)
 	}
 	loops := map[string]func(){"network": func() { c.net.loop(c.ctx) }, "queue": c.queue.run, "sync": c.syncLoop, "space": c.spaceLoop,
-		"reap": c.reapLoop, "linger": c.lingerLoop, "look": c.lookLoop, "poll": c.pollLoop}
+		"reap": c.reapLoop, "linger": c.lingerLoop, "look": c.lookLoop, "poll": c.pollLoop, "scrub": c.scrubLoop}
 	for name, loop := range loops {
 		c.running.Go(func() { c.keepGoing(name, loop) })
 	}

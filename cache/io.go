@@ -26,6 +26,7 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 
 func (h *Handle) readAt(ctx context.Context, p []byte, off int64) (int, error) {
 	f := h.f
+	f.c.activity.asked.Add(1)
 	window := h.ahead.next(off, int64(len(p)))
 	f.lastRead.Store(off)
 	for failed := false; ; {
@@ -104,6 +105,7 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 // change runs fn with f.mu held, after room for n more bytes was found and the
 // journal was told that the file changes.
 func (f *file) change(ctx context.Context, n int64, fn func(*file) error) error {
+	f.c.activity.asked.Add(1)
 	if err := f.c.reserve(ctx, f, n); err != nil {
 		return err
 	}

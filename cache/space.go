@@ -13,8 +13,8 @@ import (
 
 const (
 	spaceTick = 250 * time.Millisecond
-	// stallLimit is how long a writer waits for space while nothing reaches
-	// the bucket.
+	// stallLimit is how long a writer waits for space while nothing is on its
+	// way to the bucket although that can be reached.
 	stallLimit = 30 * time.Second
 	blockSize  = 4096
 )
@@ -23,7 +23,8 @@ const (
 // age.
 type space struct {
 	limit int64
-	low   atomic.Bool // the disk has less than MinFree left
+	low   atomic.Bool  // the disk has less than MinFree left
+	waits atomic.Int32 // writers that wait for space
 	used  atomic.Int64
 
 	mu    sync.Mutex // a leaf
@@ -215,12 +216,15 @@ func (f *file) punchClean(n int64) (int64, error) {
 }
 
 // reserve waits until n more bytes may be written to f. When only unsent data
-// fills the cache the writer is slowed to the speed of the uploads; ErrNoSpace
-// if there is nothing but this file to be sent, or nothing moves.
+// fills the cache the writer is slowed to the speed of the uploads, and waits
+// while the bucket cannot be reached; ErrNoSpace if there is nothing but this
+// file to be sent, or what S3 refuses, or nothing is sent for another reason.
 func (c *Cache) reserve(ctx context.Context, f *file, n int64) error {
 	if n == 0 || c.space.room(n) {
 		return nil
 	}
+	c.space.waits.Add(1)
+	defer c.space.waits.Add(-1)
 	sent, since := c.progress(), time.Now()
 	tick := time.NewTicker(spaceTick)
 	defer tick.Stop()
@@ -228,7 +232,7 @@ func (c *Cache) reserve(ctx context.Context, f *file, n int64) error {
 		if !c.queue.kickOthers(c.keyOfInode(f.ino)) {
 			return ErrNoSpace
 		}
-		if now := c.progress(); now != sent {
+		if now := c.progress(); now != sent || c.isSending() || c.net.state() == Offline {
 			sent, since = now, time.Now()
 		} else if time.Since(since) > stallLimit {
 			return ErrNoSpace
@@ -242,6 +246,14 @@ func (c *Cache) reserve(ctx context.Context, f *file, n int64) error {
 		}
 	}
 	return nil
+}
+
+// isSending reports whether any content is on its way: over a slow line that
+// takes its time before progress shows it.
+func (c *Cache) isSending() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return len(c.flying) > 0
 }
 
 // progress grows whenever something reached the bucket.

@@ -167,7 +167,8 @@ func (s *sums) checked(off int64) {
 // was made of.
 func (s *sums) holds(off int64, covered []byte) bool {
 	n, i, _ := sumAt(off)
-	return s.at(n, i).CRC == crc32.Checksum(covered, castagnoli)
+	one := s.at(n, i)
+	return int(one.Len) == len(covered) && one.CRC == crc32.Checksum(covered, castagnoli)
 }
 
 // count is journal.Extents.Sums.

@@ -25,6 +25,8 @@ type operator interface {
 	conflicts() ([]cache.ConflictInfo, error)
 	// decide ends a conflict: for our side, or for theirs.
 	decide(ctx context.Context, id string, side winner) error
+	// cacheVerb carries out one of the opCache requests.
+	cacheVerb(ctx context.Context, op string) (reply, error)
 	// stop drains, at most limit if that is not 0, and unmounts: nil,
 	// *leftover (unmounted all the same), or errBusy (still mounted).
 	stop(ctx context.Context, limit time.Duration, tell func(cache.Progress)) error
@@ -123,25 +125,25 @@ func (c *control) serve(conn net.Conn) {
 
 func (c *control) answer(ctx context.Context, req request, tell func(cache.Progress)) reply {
 	var err error
+	r := reply{Done: true}
 	switch req.Op {
 	case opStatus:
 		s := c.op.status()
-		return reply{Done: true, Status: &s}
+		r.Status = &s
 	case opFlush:
 		err = c.op.flush(ctx, req.Path, tell)
 	case opConflicts:
-		var all []cache.ConflictInfo
-		if all, err = c.op.conflicts(); err == nil {
-			return reply{Done: true, Conflicts: all}
-		}
+		r.Conflicts, err = c.op.conflicts()
 	case opKeepMine, opKeepTheirs:
 		err = c.op.decide(ctx, req.ID, winner(req.Op))
+	case opCacheInfo, opCacheVerify, opCachePrune:
+		r, err = c.op.cacheVerb(ctx, req.Op)
+		r.Done = true
 	case opStop:
 		err = c.op.stop(ctx, req.Timeout, tell)
 	default:
 		err = fmt.Errorf("unknown request %q: is the daemon of another version?", req.Op)
 	}
-	r := reply{Done: true}
 	if err != nil {
 		r.Error = err.Error()
 		r.Busy = errors.Is(err, errBusy)

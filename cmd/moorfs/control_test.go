@@ -34,6 +34,10 @@ func (f *fakeOperator) decide(_ context.Context, id string, side winner) error {
 	return nil
 }
 
+func (f *fakeOperator) cacheVerb(context.Context, string) (reply, error) {
+	return reply{Freed: 5}, f.err
+}
+
 func (f *fakeOperator) status() mountStatus {
 	return mountStatus{Mount: registration{Source: "s3://b"}, Cache: cache.Status{Queued: 3}}
 }
@@ -103,6 +107,20 @@ func TestControlConflicts(t *testing.T) {
 	}
 	if _, err := ask(t.Context(), socket, request{Op: opKeepTheirs, ID: "conflict-7"}, nil); err == nil {
 		t.Error("decided for the wrong side")
+	}
+}
+
+func TestControlCacheVerbs(t *testing.T) {
+	op := &fakeOperator{}
+	socket := startControl(t, op)
+	for _, verb := range []string{opCacheInfo, opCacheVerify, opCachePrune} {
+		if r, err := ask(t.Context(), socket, request{Op: verb}, nil); err != nil || r.Freed != 5 {
+			t.Errorf("%s: %+v, %v", verb, r, err)
+		}
+	}
+	op.err = errors.New("no")
+	if _, err := ask(t.Context(), socket, request{Op: opCachePrune}, nil); err == nil || err.Error() != "no" {
+		t.Errorf("got %v", err)
 	}
 }
 

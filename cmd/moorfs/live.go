@@ -155,6 +155,25 @@ func (l *live) decide(ctx context.Context, id string, side winner) error {
 	return l.server.Settled(ctx)
 }
 
+// cacheVerb implements operator.
+func (l *live) cacheVerb(ctx context.Context, op string) (r reply, err error) {
+	ctx, cancel := l.bounded(ctx, 0)
+	defer cancel()
+	switch op {
+	case opCacheInfo:
+		var i cache.Info
+		i, err = l.cache.Info()
+		r.Info = &i
+	case opCacheVerify:
+		var v cache.Report
+		v, err = l.cache.Verify(ctx)
+		r.Report = &v
+	case opCachePrune:
+		r.Freed, err = l.cache.Prune(ctx)
+	}
+	return r, err
+}
+
 // stop implements operator.
 func (l *live) stop(ctx context.Context, limit time.Duration, tell func(cache.Progress)) error {
 	l.mu.Lock()

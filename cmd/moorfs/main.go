@@ -58,7 +58,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newMountCommand(), newUmountCommand(), newStatusCommand(), newFlushCommand(), newConflictsCommand(),
-		newDemoCommand(), newVersionCommand())
+		newCacheCommand(), newDemoCommand(), newVersionCommand())
 	return root
 }
 

@@ -22,6 +22,10 @@ const (
 	opConflicts  = "conflicts"
 	opKeepMine   = "keep-mine"
 	opKeepTheirs = "keep-theirs"
+
+	opCacheInfo   = "cache-info"
+	opCacheVerify = "cache-verify"
+	opCachePrune  = "cache-prune"
 )
 
 type request struct {
@@ -36,6 +40,9 @@ type reply struct {
 	Done      bool                 `json:"done,omitempty"`
 	Status    *mountStatus         `json:"status,omitempty"`
 	Conflicts []cache.ConflictInfo `json:"conflicts,omitempty"`
+	Info      *cache.Info          `json:"info,omitempty"`
+	Report    *cache.Report        `json:"report,omitempty"`
+	Freed     int64                `json:"freed,omitempty"` // bytes that a prune gave up
 	Error     string               `json:"error,omitempty"`
 	Busy      bool                 `json:"busy,omitempty"` // the error is errBusy
 	Left      *leftover            `json:"left,omitempty"` // the error is this

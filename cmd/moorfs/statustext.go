@@ -60,6 +60,9 @@ func (m mountReport) rows(row func(name, format string, args ...any)) {
 		row("last error", "%s", c.LastError)
 	}
 	row("cache", "%s of %s in %s", bytesText(c.CacheBytes), bytesText(c.CacheLimit), c.CacheDir)
+	if c.Scrub.Checked+c.Scrub.Again+c.Scrub.Lost > 0 {
+		row("checked", "%s", scrubText(c.Scrub))
+	}
 	row("sent", "%s", bytesText(c.Uploaded))
 	if len(m.Requests) > 0 {
 		row("requests", "%s", requestsText(m.Requests))
@@ -88,6 +91,12 @@ func stateOf(c cache.Status) string {
 	if c.Network.State != cache.Online {
 		parts = append(parts, string(c.Network.State))
 	}
+	if c.Waiting > 0 {
+		parts = append(parts, fmt.Sprintf("the cache is full of unsent data, %s waiting for uploads", plural(c.Waiting, "writer")))
+	}
+	if c.DiskLow {
+		parts = append(parts, "the cache's disk is nearly full")
+	}
 	if c.Queued > 0 {
 		s := fmt.Sprintf("%d queued, %s to send", c.Queued, bytesText(c.DirtyBytes))
 		if c.Running > 0 {
@@ -105,6 +114,18 @@ func stateOf(c cache.Status) string {
 		return "everything is in the bucket"
 	}
 	return strings.Join(parts, "; ")
+}
+
+// scrubText says what comparing cached data with its checksums found.
+func scrubText(s cache.ScrubInfo) string {
+	text := bytesText(s.Checked) + " of cached data compared with its checksums"
+	if s.Again > 0 {
+		text += fmt.Sprintf("; %s damaged on the disk, to be fetched again", bytesText(s.Again))
+	}
+	if s.Lost > 0 {
+		text += fmt.Sprintf("; %s DAMAGED and not in the bucket: see the log", bytesText(s.Lost))
+	}
+	return text
 }
 
 func requestsText(counts map[string]int64) string {
