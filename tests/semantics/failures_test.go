@@ -22,18 +22,19 @@ import (
 
 var failureChecks = map[string]check{
 	"access denied": checkDenied,
-	"the SSE-C key is missing, or is another":                       checkCustomerKeys,
-	"the KMS key is disabled or denied":                             checkKMS,
-	"the clock is wrong, the credentials have expired":              checkCredentials,
-	"A damaged cache":                                               checkDamagedCache,
-	"no such key, of a listed one":                                  checkNoSuchKey,
-	"archived":                                                      checkArchived,
-	"locked (Object Lock, MFA delete)":                              checkLocked,
-	"too large":                                                     checkTooLarge,
-	"the object was replaced and its old version is gone":           checkReplaced,
-	"busy, resets, time-outs":                                       checkBusy,
-	"nothing at all":                                                checkOffline,
-	"A mount without network":                                       checkOfflineMount,
+	"the SSE-C key is missing, or is another":             checkCustomerKeys,
+	"the KMS key is disabled or denied":                   checkKMS,
+	"the clock is wrong, the credentials have expired":    checkCredentials,
+	"A damaged cache":                                     checkDamagedCache,
+	"no such key, of a listed one":                        checkNoSuchKey,
+	"archived":                                            checkArchived,
+	"locked (Object Lock, MFA delete)":                    checkLocked,
+	"too large":                                           checkTooLarge,
+	"the object was replaced and its old version is gone": checkReplaced,
+	"busy, resets, time-outs":                             checkBusy,
+	"nothing at all":                                      checkOffline,
+	"A mount without network":                             checkOfflineMount,
+	"Damaged bytes":                                       checkDamagedBytes,
 	"an answer that is not the object, by length, ETag or checksum": checkOtherAnswers,
 	"The cache's disk is full":                                      checkDiskFull,
 	"A file larger than the cache":                                  checkLargerThanCache,
@@ -309,23 +310,83 @@ func checkDiskFull(t *testing.T, _ *stage) {
 	}
 	flush(t, m)
 	s.Proxy.Offline(true)
-	var err error
-	written := 0
-	for ; err == nil && written < 40; written++ {
-		err = os.WriteFile(m.Path(fmt.Sprint("g", written)), []byte(strings.Repeat("g", size)), 0o644)
-	}
-	fails(t, err, syscall.ENOSPC)
+	const written = 40
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 0; err == nil && i < written; i++ {
+			err = os.WriteFile(m.Path(fmt.Sprint("g", i)), []byte(strings.Repeat("g", size)), 0o644)
+		}
+		done <- err
+	}()
+	eventually(t, "a writer that waits", func() bool {
+		_, status := m.Run(time.Minute, "status", m.Dir)
+		return strings.Contains(status, "waiting for uploads")
+	})
 	s.Proxy.Offline(false)
-	for i := range written - 1 {
+	ok(t, <-done)
+	for i := range written {
 		holds(t, m.Path(fmt.Sprint("g", i)), strings.Repeat("g", size))
 	}
 	flush(t, m)
-	for i := range written - 1 {
+	for i := range written {
 		s.object(t, fmt.Sprint("g", i), strings.Repeat("g", size))
 	}
 	for i := range 25 {
 		s.object(t, fmt.Sprint("f", i), strings.Repeat(string(rune('a'+i)), size))
 	}
+	s.during(s3test.Denied(), writes, func() {
+		var err error
+		for i := 0; err == nil && i < 40; i++ {
+			err = os.WriteFile(m.Path(fmt.Sprint("h", i)), []byte(strings.Repeat("h", size)), 0o644)
+		}
+		fails(t, err, syscall.ENOSPC)
+	})
+}
+
+func checkDamagedBytes(t *testing.T, _ *stage) {
+	s := &stage{S3: harness.Versity(t)}
+	body := large("l")
+	s.put(t, "clean", body, nil)
+	m := s.mount(t, "--write-back", "1h")
+	holds(t, m.Path("clean"), body)
+	write(t, m.Path("new"), body)
+	ok(t, m.Kill())
+	flipped := 0
+	data, err := filepath.Glob(filepath.Join(m.Cache, "data", "*", "*"))
+	ok(t, err)
+	for _, name := range data {
+		f, err := os.OpenFile(name, os.O_RDWR, 0)
+		ok(t, err)
+		one := make([]byte, 1)
+		if _, err := f.ReadAt(one, 1<<20); err == nil {
+			one[0] ^= 1
+			_, err = f.WriteAt(one, 1<<20)
+			ok(t, err)
+			flipped++
+		}
+		ok(t, f.Close())
+	}
+	equal(t, "the number of damaged files", flipped, 2)
+	m = mountOf(t, s.S3, harness.Spec{Cache: m.Cache, Options: []string{"--write-back", "1h"}})
+	holds(t, m.Path("clean"), body)
+	fails(t, readFile(m.Path("new")), syscall.EIO)
+	if status, said := m.Run(time.Minute, "flush", m.Path("new")); status == 0 || !strings.Contains(said, "damaged") {
+		t.Errorf("flush: status %d, %s", status, said)
+	}
+	ok(t, pwrite(m.Path("new"), body[1<<20:2<<20], 1<<20))
+	flush(t, m)
+	s.object(t, "new", body)
+}
+
+// pwrite overwrites a piece of a file.
+func pwrite(name, text string, off int64) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte(text), off)
+	return errors.Join(err, f.Close())
 }
 
 func checkLargerThanCache(t *testing.T, _ *stage) {
