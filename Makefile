@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 PREFIX  ?= /usr/local
 DESTDIR ?=
 ROUNDS  ?= 200
+DURATION ?= 10m
 ONCE    ?=
 
 BIN     := bin/moorfs
@@ -24,7 +25,7 @@ SERVERS = ./s3backend/s3test
 UNRACED = ./cache/remotetest
 RACED   = $(shell go list ./... | grep -v -e /remotetest$$ -e /s3test$$)
 
-.PHONY: help build demo test bench lint clean install crash deps device servers FORCE
+.PHONY: help build demo test bench lint clean install crash soak deps device servers FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +45,9 @@ test: deps device lint servers ## everything that must pass, ten minutes at most
 
 crash: deps device servers ## kill the daemon at random moments (ROUNDS=200)
 	cd tests && go test -count 1 -timeout 0 -v ./crash -crash.rounds $(ROUNDS)
+
+soak: deps device servers ## everything goes wrong at once (DURATION=10m)
+	cd tests && go test -count 1 -timeout 0 -v ./soak -soak.time $(DURATION)
 
 bench: deps device servers build ## measure against one server; prints a table
 	cd tests && go run ./bench

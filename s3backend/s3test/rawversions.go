@@ -66,7 +66,7 @@ func (w *Raw) PutParts(ctx context.Context, key string, body []byte, partSize in
 		a, err := w.do(ctx, rawRequest{method: http.MethodPut, key: key, body: part,
 			query: map[string]string{"uploadId": begun.UploadId, "partNumber": fmt.Sprint(n)}})
 		if err != nil {
-			return err
+			return fmt.Errorf("part %d: %w", n, err)
 		}
 		fmt.Fprintf(&list, "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>", n, a.header.Get("ETag"))
 	}

@@ -43,6 +43,7 @@ type Mount struct {
 	env    []string
 	cmd    *exec.Cmd
 	log    *tail
+	stale  os.FileInfo   // of the control socket that an earlier daemon left, nil: none
 	died   chan struct{} // closed when the daemon has ended and its status is known
 	status error         // of the daemon, once died is closed
 }
@@ -78,6 +79,7 @@ func Try(t T, s Spec) (*Mount, error) {
 	args := append([]string{"mount", "-f", s.Source, m.Dir, "--cache-dir", m.Cache}, s.Options...)
 	m.cmd = exec.Command(m.binary, args...)
 	m.cmd.Env, m.cmd.Stdout, m.cmd.Stderr = m.env, m.log, m.log
+	m.stale, _ = os.Stat(m.socket()) // it need not be there
 	if err := Spawn(m.cmd); err != nil {
 		return nil, err
 	}
@@ -114,14 +116,16 @@ func Dir(t T) string {
 	return dir
 }
 
+func (m *Mount) socket() string { return filepath.Join(m.Cache, "control.sock") }
+
 // waitReady waits until the kernel shows the mount and the control socket is
-// there.
+// there: a new one, as a killed daemon leaves its own.
 func (m *Mount) waitReady() error {
 	deadline := time.Now().Add(startLimit)
 	for {
 		_, mounted := mountAt(m.Dir)
-		_, err := os.Stat(filepath.Join(m.Cache, "control.sock"))
-		if mounted && err == nil {
+		socket, err := os.Stat(m.socket())
+		if mounted && err == nil && (m.stale == nil || !socket.ModTime().Equal(m.stale.ModTime())) {
 			return nil
 		}
 		select {

@@ -22,6 +22,16 @@ func (m *Mount) PeakRSS() int64 {
 // when it likes, do not count.
 func (m *Mount) Memory() int64 { return m.memory("RssAnon:") }
 
+// Descriptors returns how many files the daemon has open; zero once it has
+// ended.
+func (m *Mount) Descriptors() int {
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", m.Pid()))
+	if err != nil {
+		return 0
+	}
+	return len(open)
+}
+
 func (m *Mount) memory(field string) int64 {
 	for line := range strings.Lines(m.procFile("status")) {
 		if rest, ok := strings.CutPrefix(line, field); ok {
