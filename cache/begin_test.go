@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"sync"
 	"testing"
+	"time"
 )
 
 // TestWritesWhileAFlushBegins writes to a file whose upload begins at any
@@ -66,5 +67,20 @@ func TestAWaiterSeesTheChangeBeforeIt(t *testing.T) {
 		if got, _ := b.mem.Body("p/f"); string(got) != string(c-32) {
 			t.Fatalf("round %d: the bucket has %q, want %q", i, got, c-32)
 		}
+	}
+}
+
+// A file that was just made is not published while nothing has been written to
+// it: its writer may take time to begin.
+func TestNewFileRestsBeforeItsFirstWrite(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, h, err := b.Create(t.Context(), Root, "f", New{Mode: 0o600})
+	b.ok(err)
+	defer h.Release()
+	j, o, err := b.begin(task{key: "p/f"})
+	b.ok(err)
+	if j != nil || time.Until(o.due) < b.cfg.OpenRest/2 {
+		t.Errorf("it is sent: %+v, %+v", j, o)
 	}
 }

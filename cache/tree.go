@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
 	"github.com/moorfs/moorfs/cache/names"
@@ -68,7 +69,8 @@ func (c *Cache) make(ctx context.Context, parent Ino, name string, n New, open b
 	h, err := c.openLocked(ino, rec, OpenMode{Write: true})
 	if err == nil {
 		h.f.mu.Lock()
-		h.f.noted = true // "created" said it
+		h.f.noted = true           // "created" said it
+		h.f.lastWrite = time.Now() // it rests from now on
 		h.f.mu.Unlock()
 		h.dirtied.Store(true)
 	}
