@@ -130,6 +130,7 @@ func TestPrune(t *testing.T) {
 	if got := b.read(Root, "clean"); !bytes.Equal(got, clean) || b.mem.Counts()["get"] == 0 {
 		t.Errorf("right %v, %d gets", bytes.Equal(got, clean), b.mem.Counts()["get"])
 	}
+	b.until("the close of every file", b.unused)
 	freed, err := b.Prune(t.Context())
 	if err != nil || freed < 3<<20 {
 		t.Errorf("freed %d, %v", freed, err)
