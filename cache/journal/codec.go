@@ -16,8 +16,8 @@ import (
 // earlier one.
 const (
 	recordVersion  = 1 // of all records that have no line here
-	inodeVersion   = 2 // 2: Next, Cursor
-	extentsVersion = 2 // 2: Damaged; in the head of the record: Sums
+	inodeVersion   = 3 // 2: Next, Cursor; 3: Torn
+	extentsVersion = 3 // 2: Damaged; in the head of the record: Sums; 3: Loose
 )
 
 // The append functions write one field each. Numbers are varints, so that the

@@ -62,8 +62,9 @@ func codecs() []codec {
 	set := func(off int64) extent.Set {
 		return extent.New(extent.Range{Off: off, Len: 10}, extent.Range{Off: off + 4096, Len: 1 << 40})
 	}
-	extents := &Extents{Present: set(0), Dirty: set(1), Touched: set(2), Damaged: set(3), Synced: true, Boot: "b00t"}
+	extents := &Extents{Present: set(0), Dirty: set(1), Touched: set(2), Damaged: set(3), Loose: set(4), Synced: true, Boot: "b00t"}
 	extents1 := &Extents{Present: set(0), Dirty: set(1), Touched: set(2), Synced: true, Boot: "b00t"}
+	extents2 := &Extents{Present: set(0), Dirty: set(1), Touched: set(2), Damaged: set(3), Synced: true, Boot: "b00t"}
 	parts := []s3backend.Part{{Number: 65, Size: 5 << 20, ETag: "e65", CRC: "AAAA"}, {Number: 66, Size: 1, ETag: "e66", CRC: "BBBB"}}
 	inode := Inode{
 		Kind: Symlink, State: Redirtied, Changed: ChangedMeta, AttrsKnown: true, Nlink: 2, Mode: 0o7777, Uid: 1, Gid: 1 << 31, Rdev: 259,
@@ -74,15 +75,17 @@ func codecs() []codec {
 	}
 	inode1 := inode
 	inode.Next, inode.Cursor = "q/", "m"
+	inode2 := inode
+	inode.Torn = true
 	return []codec{
-		codecOf("inode", &inode, appendInode, decodeInode).after(&inode1),
+		codecOf("inode", &inode, appendInode, decodeInode).after(&inode1, &inode2),
 		codecOf("extents", extents, func(b []byte, e *Extents) []byte {
 			b, err := appendExtents(b, e)
 			if err != nil {
 				panic(err)
 			}
 			return b
-		}, decodeExtents).after(extents1),
+		}, decodeExtents).after(extents1, extents2),
 		codecOf("sums", Sums{{Len: SumBlock, CRC: 1 << 31}, {Len: 1, CRC: 7}}, appendSums, decodeSums),
 		codecOf("dirent", Dirent{Ino: 1 << 50, Kind: Fifo}, appendDirent, decodeDirent),
 		codecOf("listing", Listing{Begun: 1700000000000000000, Ended: -5, Complete: true, Big: true}, byValue(appendListing), decodeListing),
@@ -210,7 +213,7 @@ func TestExtentsHead(t *testing.T) {
 		{[]byte{1, extentsChunked, 5}, false},
 		{[]byte{1, extentsChunked, 5, 1, 0}, false},
 		{[]byte{1, 2}, false},
-		{[]byte{3, 0, 0}, false},
+		{[]byte{extentsVersion + 1, 0, 0}, false},
 		{[]byte{1}, false},
 		{nil, false},
 	} {

@@ -43,7 +43,8 @@ func appendInode(b []byte, i *Inode) []byte {
 	b = appendInt(b, i.Tags)
 	b = appendUint(b, i.Encoding)
 	b = appendString(b, i.Next)
-	return appendString(b, i.Cursor)
+	b = appendString(b, i.Cursor)
+	return appendBool(b, i.Torn)
 }
 
 func decodeInode(b []byte) (*Inode, error) {
@@ -85,6 +86,9 @@ func decodeInode(b []byte) (*Inode, error) {
 	if d.version >= 2 {
 		i.Next, i.Cursor = d.string(), d.string()
 	}
+	if d.version >= 3 {
+		i.Torn = d.bool()
+	}
 	return i, d.done()
 }
 
@@ -92,7 +96,7 @@ func appendExtents(b []byte, e *Extents) ([]byte, error) {
 	b = append(b, extentsVersion)
 	b = appendBool(b, e.Synced)
 	b = appendString(b, e.Boot)
-	for _, s := range []*extent.Set{&e.Present, &e.Dirty, &e.Touched, &e.Damaged} {
+	for _, s := range []*extent.Set{&e.Present, &e.Dirty, &e.Touched, &e.Damaged, &e.Loose} {
 		set, err := s.AppendBinary(nil)
 		if err != nil {
 			return nil, err
@@ -105,14 +109,15 @@ func appendExtents(b []byte, e *Extents) ([]byte, error) {
 func decodeExtents(b []byte) (*Extents, error) {
 	d := decodeTo(extentsVersion, b)
 	e := &Extents{Synced: d.bool(), Boot: d.string()}
-	sets := []*extent.Set{&e.Present, &e.Dirty, &e.Touched, &e.Damaged}
-	if d.version < 2 {
-		sets = sets[:3]
-	}
+	sets := []*extent.Set{&e.Present, &e.Dirty, &e.Touched, &e.Damaged, &e.Loose}
+	sets = sets[:min(2+int(d.version), len(sets))]
 	for _, s := range sets {
 		if err := s.UnmarshalBinary(d.view()); err != nil {
 			d.fail()
 		}
+	}
+	if d.version < 3 && !e.Synced {
+		e.Loose = e.Present.Clone()
 	}
 	return e, d.done()
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,8 +24,9 @@ type Options struct {
 	Dir      string // of the database; made if it is missing
 	Identity Identity
 	Log      *slog.Logger
-	Visit    bool  // look at the journal, and mend it, without becoming its user: whoever's it is (Identity is of no interest), what Start says next time stays as it is; ErrNone if there is none
-	Ballast  int64 // bytes of a file "ballast" beside Dir that is given up when the disk is full, see RecommendedBallast; 0: none, and free space is not watched
+	Visit    bool   // look at the journal, and mend it, without becoming its user: whoever's it is (Identity is of no interest), what Start says next time stays as it is; ErrNone if there is none
+	Boot     string // id of the kernel's boot; empty: BootID
+	Ballast  int64  // bytes of a file "ballast" beside Dir that is given up when the disk is full, see RecommendedBallast; 0: none, and free space is not watched
 }
 
 // Start says in what state Open found the journal.
@@ -32,7 +34,7 @@ type Start struct {
 	Fresh    bool   // there was none
 	Clean    bool   // Close ended it in order
 	SameBoot bool   // the kernel has run ever since it was last open
-	Boot     string // id of this boot, as BootID
+	Boot     string // id of this boot
 }
 
 // Open opens or makes a journal, for this process alone, and marks it durably
@@ -41,7 +43,7 @@ type Start struct {
 // cannot be read. Other errors, as of permissions or a full disk, say nothing
 // about the journal.
 func Open(o Options) (*DB, Start, error) {
-	start := Start{Boot: BootID()}
+	start := Start{Boot: cmp.Or(o.Boot, BootID())}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -13,21 +13,36 @@ import (
 // crashPoints reports whether this build can be told to die at a Point.
 const crashPoints = true
 
-// crash is where the process dies, read once: MOORFS_CRASH_AT=name, or
-// name#n for the n-th time that the point is reached.
-var crash = sync.OnceValue(func() *countdown {
-	name, nth, _ := strings.Cut(os.Getenv("MOORFS_CRASH_AT"), "#")
-	n, err := strconv.Atoi(nth)
-	if err != nil {
-		n = 1
+// crash is where the process dies, read once: MOORFS_CRASH_AT=name, or name#n
+// for the n-th time that the point is reached; several, between commas: at the
+// first that is.
+var crash = sync.OnceValue(func() *countdowns {
+	c := &countdowns{left: map[string]int{}}
+	for at := range strings.SplitSeq(os.Getenv("MOORFS_CRASH_AT"), ",") {
+		name, nth, _ := strings.Cut(at, "#")
+		n, err := strconv.Atoi(nth)
+		if err != nil {
+			n = 1
+		}
+		c.left[name] = n
 	}
-	return &countdown{name: name, left: n}
+	return c
 })
 
-type countdown struct {
-	name string
+type countdowns struct {
 	mu   sync.Mutex
-	left int
+	left map[string]int // by name
+}
+
+// reached reports whether the process shall die here.
+func (c *countdowns) reached(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left[name] == 0 {
+		return false
+	}
+	c.left[name]--
+	return c.left[name] == 0
 }
 
 // panicWhile names a file: while it is there each point before a commit panics
@@ -49,21 +64,20 @@ func mayPanic(name string) {
 	}
 }
 
-// Point kills the process with SIGKILL if it is the point named by
-// MOORFS_CRASH_AT, or panics as MOORFS_PANIC_WHILE says.
+// Point kills the process with SIGKILL if it is one named by MOORFS_CRASH_AT,
+// having said so on stderr, or panics as MOORFS_PANIC_WHILE says.
 func Point(name string) {
 	mayPanic(name)
-	c := crash()
-	if name != c.name {
+	if !crash().reached(name) {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.left--; c.left > 0 {
-		return
-	}
+	os.Stderr.WriteString("died at " + name + "\n")
 	if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
 		panic(err)
 	}
 	select {} // the signal may take a moment; nothing must happen in it
 }
+
+// pretendedBoot is a boot id to take for the kernel's: MOORFS_BOOT_ID, for
+// tests of a power cut.
+func pretendedBoot() string { return os.Getenv("MOORFS_BOOT_ID") }

@@ -87,6 +87,7 @@ type Inode struct {
 	Encoding     uint8  // reserved for how the data file is stored: 0 raw
 	Next         string // directories on the move: prefix of the marker and of the names up to Cursor; empty: none is under way
 	Cursor       string
+	Torn         bool // the power was cut while this was to be sent, and it did not change since: a newer content of ours may be in the bucket
 }
 
 // Extents is the `E` record: which bytes of the data file are content.
@@ -95,6 +96,7 @@ type Extents struct {
 	Dirty   extent.Set
 	Touched extent.Set // blocks noted before they were written, not yet part of Dirty
 	Damaged extent.Set // bytes that are only here and were found to be others than were written
+	Loose   extent.Set // of Present: what the data file has never had on the disk for sure
 	Synced  bool       // the data file was fdatasynced before this was written
 	Boot    string     // boot id of the kernel when this was written
 	Sums    uint32     // there are S records of the groups below this at most
