@@ -107,4 +107,6 @@ type Config struct {
 	ReadTimeout  time.Duration // a question that the bucket does not answer ends with an error after so long
 
 	Unreachable error // why the bucket could not be reached when the mount began; nil: it was
+
+	diskFails func(diskOp) error // for tests: how a call to the disk of data files fails, nil: not
 }

@@ -302,9 +302,9 @@ func TestUnreadableDisk(t *testing.T) {
 		h, err := b.Cache.Open(t.Context(), ino, OpenMode{})
 		b.ok(err)
 		whole := h.f.fd
-		if h.f.fd, err = os.OpenFile(b.dataPath(ino), os.O_WRONLY, 0); err != nil {
-			t.Fatal(err)
-		}
+		unreadable, err := os.OpenFile(b.dataPath(ino), os.O_WRONLY, 0)
+		b.ok(err)
+		h.f.fd = &dataFile{File: unreadable}
 		b.mem.ResetCounts()
 		if n, err := h.ReadAt(t.Context(), make([]byte, 100), 0); err == nil {
 			t.Errorf("%d bytes from a disk that cannot be read", n)

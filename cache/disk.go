@@ -15,9 +15,62 @@ func (c *Cache) dataPath(ino Ino) string {
 	return filepath.Join(c.cfg.Dir, "data", fmt.Sprintf("%02x", uint8(ino)), fmt.Sprintf("%016x", uint64(ino)))
 }
 
+// A dataFile is the bytes of an inode, or a snapshot of them. What may fail on
+// the cache's disk goes through it.
+type dataFile struct {
+	*os.File
+	fails func(diskOp) error // nil: as the disk says
+}
+
+// A diskOp is a call to the cache's disk.
+type diskOp string
+
+const (
+	diskOpen     diskOp = "open"
+	diskRead     diskOp = "read"
+	diskWrite    diskOp = "write"
+	diskTruncate diskOp = "truncate"
+	diskPunch    diskOp = "punch"
+	diskSync     diskOp = "sync"
+)
+
+// try is what every call begins with.
+func (f *dataFile) try(op diskOp) error {
+	if f.fails == nil {
+		return nil
+	}
+	return f.fails(op)
+}
+
+// ReadAt, WriteAt and Truncate are those of the file.
+func (f *dataFile) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.try(diskRead); err != nil {
+		return 0, err
+	}
+	return f.File.ReadAt(p, off)
+}
+
+func (f *dataFile) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.try(diskWrite); err != nil {
+		return 0, err
+	}
+	return f.File.WriteAt(p, off)
+}
+
+func (f *dataFile) Truncate(size int64) error {
+	if err := f.try(diskTruncate); err != nil {
+		return err
+	}
+	return f.File.Truncate(size)
+}
+
 // openData opens an inode's data file, creating it.
-func (c *Cache) openData(ino Ino) (*os.File, error) {
+func (c *Cache) openData(ino Ino) (*dataFile, error) {
 	p := c.dataPath(ino)
+	d := &dataFile{fails: c.cfg.diskFails}
+	if err := d.try(diskOpen); err != nil {
+		return nil, fmt.Errorf("data file of inode %d: %w", ino, err)
+	}
 	f, err := os.OpenFile(p, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(p), 0o700); err == nil {
@@ -27,7 +80,8 @@ func (c *Cache) openData(ino Ino) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data file of inode %d: %w", ino, err)
 	}
-	return f, nil
+	d.File = f
+	return d, nil
 }
 
 // removeData gives an inode's bytes and sidecar up. The journal no longer
@@ -53,7 +107,7 @@ func blocksOf(path string) int64 {
 	return st.Blocks * 512
 }
 
-func blocksOfFd(f *os.File) int64 {
+func blocksOfFd(f *dataFile) int64 {
 	var st unix.Stat_t
 	if unix.Fstat(int(f.Fd()), &st) != nil {
 		return 0
@@ -70,14 +124,20 @@ func freeSpace(dir string) (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
-func punch(f *os.File, off, n int64) error {
+func punch(f *dataFile, off, n int64) error {
+	if err := f.try(diskPunch); err != nil {
+		return fmt.Errorf("punch hole: %w", err)
+	}
 	if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n); err != nil {
 		return fmt.Errorf("punch hole: %w", err)
 	}
 	return nil
 }
 
-func datasync(f *os.File) error {
+func datasync(f *dataFile) error {
+	if err := f.try(diskSync); err != nil {
+		return fmt.Errorf("fdatasync %s: %w", filepath.Base(f.Name()), err)
+	}
 	if err := unix.Fdatasync(int(f.Fd())); err != nil {
 		return fmt.Errorf("fdatasync %s: %w", filepath.Base(f.Name()), err)
 	}
@@ -97,7 +157,7 @@ func flock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.
 
 // dataAt returns the next offset at or behind off that is backed by the disk
 // (data true) or is a hole (data false).
-func dataAt(f *os.File, off int64, data bool) (int64, error) {
+func dataAt(f *dataFile, off int64, data bool) (int64, error) {
 	whence := unix.SEEK_HOLE
 	if data {
 		whence = unix.SEEK_DATA

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"errors"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +19,7 @@ type file struct {
 	// Constant.
 	c   *Cache
 	ino Ino
-	fd  *os.File
+	fd  *dataFile
 
 	// The file leaves Cache.files when both are zero. handles is guarded by
 	// Cache.mu; users (flushes and fetches at work) grows while either is not

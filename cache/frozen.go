@@ -28,7 +28,7 @@ type frozen struct {
 	thawed bool
 	saved  extent.Set // in snap
 	old    extent.Set // overwritten here before it was fetched: still in base
-	snap   *os.File
+	snap   *dataFile
 }
 
 // freezeContent begins to keep the file's content of now. The caller holds
@@ -116,7 +116,7 @@ func (z *frozen) openSnap() error {
 	if err := os.Remove(snap.Name()); err != nil {
 		return errors.Join(fmt.Errorf("cache disk: %w", err), snap.Close())
 	}
-	z.snap = snap
+	z.snap = &dataFile{File: snap, fails: z.f.c.cfg.diskFails}
 	return nil
 }
 
@@ -158,7 +158,7 @@ func (z *frozen) readLocal(p []byte, off int64) (n int64, here bool, err error) 
 		return 0, false, errThawed
 	}
 	n = int64(len(p))
-	read := func(from *os.File, length int64) (int64, bool, error) {
+	read := func(from *dataFile, length int64) (int64, bool, error) {
 		got, err := readHoles(from, p[:length], off)
 		return int64(got), true, err
 	}
@@ -263,7 +263,7 @@ func (z *frozen) keep(p []byte, off int64) error {
 
 // readHoles reads exactly len(p) bytes; what lies behind the file's end is a
 // hole.
-func readHoles(f *os.File, p []byte, off int64) (int, error) {
+func readHoles(f *dataFile, p []byte, off int64) (int, error) {
 	n, err := f.ReadAt(p, off)
 	if errors.Is(err, io.EOF) {
 		clear(p[n:])

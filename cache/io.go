@@ -156,6 +156,11 @@ func (f *file) writeLocked(p []byte, off int64) error {
 	if err := f.beforeOverwrite(off, n); err != nil {
 		return err
 	}
+	if off > f.size {
+		if err := f.cutData(); err != nil {
+			return err
+		}
+	}
 	got, err := f.fd.WriteAt(p, off)
 	if got > 0 {
 		f.sums.put(off, p[:got])
@@ -276,10 +281,27 @@ func (c *Cache) shrink(f *file, size int64) error {
 	return nil
 }
 
+// cutData takes away what lies behind the end of the file in its data file,
+// which a cut that failed has left there: it is not to come back when the file
+// grows. The caller holds f.mu.
+func (f *file) cutData() error {
+	st, err := f.fd.Stat()
+	if err == nil && st.Size() > f.size {
+		err = f.fd.Truncate(f.size)
+	}
+	if err != nil {
+		return fmt.Errorf("cache disk: %w", err)
+	}
+	return nil
+}
+
 // grow sets a larger size; the bytes behind the old end are a hole.
 func (f *file) grow(size int64) error {
 	if size == f.size {
 		return nil
+	}
+	if err := f.cutData(); err != nil {
+		return err
 	}
 	if err := f.fd.Truncate(size); err != nil {
 		return fmt.Errorf("cache disk: %w", err)
@@ -344,6 +366,11 @@ func (f *file) allocate(off, n int64, m AllocateMode) error {
 	}
 	if err := f.beforeOverwrite(off, n); err != nil {
 		return err
+	}
+	if off > f.size {
+		if err := f.cutData(); err != nil {
+			return err
+		}
 	}
 	f.sums.drop(off, n)
 	if err := punch(f.fd, off, n); err != nil {
