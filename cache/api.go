@@ -72,6 +72,7 @@ type Rename struct {
 	OldName, NewName     string
 	NoReplace            bool // ErrExist if the new name exists
 	Exchange             bool
+	Moves                Ino // what the caller takes OldName for: ErrStale if it means another; 0: whatever it is
 }
 
 // A DirEntry is one line of ReadDir.

@@ -52,6 +52,9 @@ func (ch *change) rename(r Rename) error {
 	if err != nil || !found {
 		return errors.Join(err, ErrNotExist)
 	}
+	if r.Moves != 0 && r.Moves != from.Ino {
+		return ErrStale
+	}
 	if r.OldName == markerBody || r.NewName == markerBody {
 		return ErrPermission
 	}

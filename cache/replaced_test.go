@@ -77,3 +77,22 @@ func TestForeignChangeOfAChmoddedFileWithAWriter(t *testing.T) {
 		}
 	}
 }
+
+// A name that came to mean another file since it was looked up is looked up
+// again before it is moved: who writes to the new name is to reach what has it.
+func TestRenameOfANameThatMeansAnotherFile(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.mem.Set("p/f", []byte("base"), nil)
+	ino := b.lookup("f")
+	b.write(Root, "f", []byte("ours"))
+	b.mem.Set("p/f", []byte("theirs"), nil)
+	b.ok(b.drainSoon()) // ours is put beside
+	move := Rename{OldParent: Root, OldName: "f", NewParent: Root, NewName: "g", Moves: ino}
+	b.is(b.Rename(t.Context(), move), ErrStale)
+	move.Moves = b.lookup("f")
+	b.ok(b.Rename(t.Context(), move))
+	if got := b.read(Root, "g"); string(got) != "theirs" {
+		t.Errorf("reads %q", got)
+	}
+}

@@ -153,6 +153,17 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 	return n.errno("rmdir", n.unname(ctx, name, func() error { return n.sys.c.Rmdir(ctx, n.ino, name) }))
 }
 
+// believed returns the inode that the kernel takes a name for, 0 if that is not
+// known. It moves its own entry when a rename has succeeded: if the name means
+// another file by now it has to look it up first, which ESTALE makes it do.
+func (n *node) believed(name string) cache.Ino {
+	known := n.GetChild(name)
+	if known == nil {
+		return 0
+	}
+	return cache.Ino(known.StableAttr().Ino)
+}
+
 // Rename moves a name, as renameat2(2) with flags.
 func (n *node) Rename(ctx context.Context, name string, newParent gofuse.InodeEmbedder, newName string, flags uint32) syscall.Errno {
 	ctx, over := patient(ctx)
@@ -172,6 +183,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofuse.InodeEm
 			NewParent: to.ino, NewName: newName,
 			NoReplace: flags == renameNoReplace,
 			Exchange:  flags == renameExchange,
+			Moves:     n.believed(name),
 		})
 	}
 	if flags != 0 || n.ino == to.ino && name == newName { // nothing loses its name
