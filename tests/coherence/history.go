@@ -100,7 +100,7 @@ func (h *history) candidates(key int, size int64, blocks []seen) ([]*Version, er
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("no version had this: %d bytes, %s", size, describe(blocks))
+		return nil, fmt.Errorf("no version had this: %d bytes, %s; there are %v", size, describe(blocks), h.bySource[blocks[0].id])
 	}
 	return found, nil
 }

@@ -221,6 +221,9 @@ func (s *Side) rename(_ *rand.Rand, key int) {
 		s.alone[k].Lock()
 		defer s.alone[k].Unlock()
 	}
+	s.stays[from].Lock() // what is open of it would change with the other key
+	defer s.stays[from].Unlock()
+	s.releaseKey(from)
 	h := s.w.hist
 	h.mayCome(from, to)
 	beforeFrom, beforeTo := h.shownBefore(s.party, from), h.shownBefore(s.party, to)
