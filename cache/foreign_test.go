@@ -285,9 +285,13 @@ func TestOwnWritesAreNoNews(t *testing.T) {
 				eager = &eagerRemote{Memory: c.Remote.(*remotetest.Memory)}
 				c.Remote = eager
 			})
+			var mu sync.Mutex
 			var told []s3backend.Change
 			eager.written = func(o s3backend.Object) {
-				if told = append(told, changeOf(o)); early {
+				mu.Lock()
+				told = append(told, changeOf(o))
+				mu.Unlock()
+				if early {
 					b.RemoteChanged(changeOf(o))
 				}
 			}
@@ -299,6 +303,8 @@ func TestOwnWritesAreNoNews(t *testing.T) {
 			b.drain()
 			b.ok(b.Unlink(t.Context(), b.lookup("d"), "gone"))
 			b.drain()
+			mu.Lock()
+			defer mu.Unlock()
 			told = slices.DeleteFunc(told, func(ch s3backend.Change) bool { return ch.Key == "p/d/gone" }) // late: it could be anybody's
 			before := k.count()
 			n := b.requests(func() {
