@@ -205,7 +205,7 @@ func (ch *change) beginInode(t task, r *journal.Row) (*job, outcome, error) {
 	}
 	r.Progress = journal.Running
 	if r.Nonce == "" {
-		r.Nonce, r.NonceGen = newNonce(""), rec.Generation
+		r.Nonce, r.NonceGen, j.unsafe = ch.c.newNonce(""), rec.Generation, true
 	}
 	j.row = *r
 	if err := errors.Join(ch.PutRow(t.key, r), ch.PutInode(r.Ino, rec)); err != nil {
@@ -274,7 +274,7 @@ func (ch *change) resume(j *job, r *journal.Row) error {
 	if err != nil || !found {
 		return err
 	}
-	if gen == j.rec.Generation && r.NonceGen == gen && r.Nonce != "" {
+	if gen == j.rec.Generation && r.NonceGen == gen && r.Nonce != "" && !j.rec.Torn {
 		j.resume = u
 		return nil
 	}

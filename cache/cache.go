@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type Cache struct {
 	// Each guards itself.
 	reaper
 	lingering
+	condemned
 	sidecars
 	news
 	looks
@@ -64,7 +66,10 @@ type origin struct {
 	lock    *os.File // flocked: this process owns the directory
 	boot    string   // id of the kernel's boot
 	opened  time.Time
-	crashed bool // the process before this one did not close the cache
+	session string   // begins the nonces of this process …
+	before  []string // … and of earlier ones on this cache, the newest first
+	crashed bool     // the process before this one did not close the cache
+	reborn  bool     // and the kernel has gone with it: what the journal says of the bucket may be older than what was done there
 }
 
 // A lifetime ends with the cache.
@@ -102,7 +107,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 // newCache returns a cache without a journal; it owns lock.
 func newCache(ctx context.Context, cfg Config, lock *os.File) *Cache {
 	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}, moves: newMoves(), claims: map[string]chan struct{}{}, parked: conflicted{}, doubt: map[string]time.Time{}}
-	c.origin = origin{lock: lock, boot: journal.BootID(), opened: time.Now()}
+	c.origin = origin{lock: lock, boot: cmp.Or(cfg.Boot, journal.BootID()), opened: time.Now()}
 	c.guard.log = cfg.Log
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()
@@ -140,6 +145,7 @@ func (c *Cache) Close() error {
 	c.stop()
 	c.running.Wait()
 	c.queue.wait()
+	c.removeCondemned()
 	errs := []error{c.refreshSidecars()}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -105,7 +105,7 @@ func (c *Cache) beginClaim(at dirName, n New) (cl *claim, err error) {
 		if err := ch.mayName(at.dir, at.name, n.Kind); err != nil {
 			return err
 		}
-		cl = &claim{at: at, rec: ch.newInode(n), nonce: newNonce("")}
+		cl = &claim{at: at, rec: ch.newInode(n), nonce: c.newNonce("")}
 		if cl.key, err = ch.keyIn(at.dir, dir, at.name, n.Kind); err != nil {
 			return err
 		}
@@ -127,6 +127,9 @@ func (c *Cache) beginClaim(at dirName, n New) (cl *claim, err error) {
 
 // putClaim puts the empty object.
 func (c *Cache) putClaim(ctx context.Context, cl *claim) (err error) {
+	if err := c.db.Sync(); err != nil { // a claim that a power cut makes forgotten would stay
+		return err
+	}
 	meta := encodeMeta(cl.rec)
 	meta[metaNonce] = cl.nonce
 	cl.object, err = c.remote().Put(ctx, s3backend.Put{Key: cl.key, Body: strings.NewReader(""), If: s3backend.Condition{Absent: true},

@@ -77,6 +77,7 @@ type Config struct {
 	Bucket   string
 	Prefix   string // all keys begin so; empty or ends in "/"
 	Host     string // named in conflict names
+	Boot     string // id of the kernel's boot; empty: what the kernel says
 	Log      *slog.Logger
 
 	Size         int64 // bytes of data files; clean data is evicted beyond

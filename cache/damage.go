@@ -101,6 +101,8 @@ func (f *file) damaged(bad []extent.Range) error {
 	}
 	again.RemoveSet(lost)
 	f.ext.Present.RemoveSet(again)
+	f.ext.Loose.RemoveSet(again)
+	f.since.RemoveSet(again)
 	f.ext.Damaged.AddSet(lost)
 	f.unsaved = true
 	f.c.damage.note(again.Len(), lost.Len())

@@ -73,7 +73,7 @@ func (c *Cache) openData(ino Ino) (*dataFile, error) {
 	}
 	f, err := os.OpenFile(p, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(p), 0o700); err == nil {
+		if err = c.makeDataDir(ino); err == nil {
 			f, err = os.OpenFile(p, os.O_RDWR|os.O_CREATE, 0o600)
 		}
 	}
@@ -82,6 +82,16 @@ func (c *Cache) openData(ino Ino) (*dataFile, error) {
 	}
 	d.File = f
 	return d, nil
+}
+
+// makeDataDir makes the directory of an inode's data file, durably: it is one
+// of few, and every fsync counts on it.
+func (c *Cache) makeDataDir(ino Ino) error {
+	dir := filepath.Dir(c.dataPath(ino))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
 }
 
 // removeData gives an inode's bytes and sidecar up. The journal no longer

@@ -68,6 +68,18 @@
 // file.mu guards one file's bytes, extents and counters, and its E record. The
 // queue goroutine takes no lock at all.
 //
+// # When the power goes
+//
+// The journal is written in order: a power cut takes its end. What that means
+// for bytes is said by Extents.Loose: ranges of the data file that never were
+// durable, which the next boot gives up for what lies below them in the bucket
+// (afterReboot, datasync.go). A dirty file that a cut met is Torn until it is
+// changed or sent: if the bucket has a later content of ours, told by the
+// nonces of our sessions (nonce.go), that one is taken. What must not be done
+// before the journal is durable: replace an object that was another inode's,
+// begin an upload in parts (mustRemember), and remove a data file (condemned).
+// Listings of before are not believed (news).
+//
 // # When the index is lost
 //
 // Beside each data file that is not clean lies a sidecar with the names and

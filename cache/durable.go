@@ -17,7 +17,7 @@ const reapBatch = 500
 func (c *Cache) SyncDir(ctx context.Context, dir Ino) error {
 	err := c.db.Sync()
 	if err == nil && c.cfg.Durability == DurableBucket {
-		err = c.flushNames(ctx, dir)
+		err = errors.Join(c.flushNames(ctx, dir), c.db.Sync())
 	}
 	if err != nil {
 		return &Error{"fsync", c.pathOf(dir), err}
@@ -81,7 +81,7 @@ func (c *Cache) syncAll() error {
 	var errs []error
 	for _, f := range c.inUse() {
 		f.mu.RLock()
-		dirty := f.unsynced && f.noted
+		dirty := f.unsynced() && f.noted
 		f.mu.RUnlock()
 		if dirty {
 			errs = append(errs, c.syncFile(f))
@@ -139,17 +139,7 @@ func (c *Cache) syncOne(ino Ino) error {
 		return err
 	}
 	defer c.unpin(f)
-	if err := datasync(f.fd); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.unsynced || c.db == nil {
-		return nil // written again: the next round
-	}
-	return f.store(c.db.Update, "synced")
+	return c.syncFile(f)
 }
 
 // inUse returns the files in memory, each counted as used.

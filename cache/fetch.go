@@ -273,8 +273,9 @@ func (f *file) keep(r extent.Range, p []byte) error {
 			return fmt.Errorf("cache disk: %w", err)
 		}
 		f.sums.put(gap.Off, p[gap.Off-r.Off:gap.End()-r.Off])
-		f.ext.Present.Add(gap.Off, gap.Len)
-		f.unsaved, f.unsynced = true, true
+		f.fill(gap.Off, gap.Len)
+		f.unsaved = true
+		f.written++
 	}
 	f.account()
 	return nil

@@ -42,7 +42,6 @@ type file struct {
 	sending   extent.Set // dirty ranges of the content being sent, no longer in ext.Dirty
 	noted     bool       // the journal knows of a change since the last BeginFlush
 	unsaved   bool       // size, times or extents are newer than the journal's
-	unsynced  bool       // bytes were written since the last fdatasync
 	stale     bool       // base is gone from the bucket
 	writers   int
 	lastWrite time.Time
@@ -52,6 +51,7 @@ type file struct {
 	late      lateFetch
 	frozen    *frozen
 	landing   chan struct{} // closed when the flush at work has ended; nil: none
+	durability
 }
 
 // An orphanhood says that a file lost its name, and to whom.
@@ -115,17 +115,19 @@ func (c *Cache) live(ino Ino, rec *journal.Inode) (*file, error) {
 		if err != nil {
 			return err
 		}
+		how := sumsLoad{compared: c.damage.wasCompared(ino)}
 		if found {
-			f.ext = *e
-			if e.Boot != c.boot && !e.Synced { // never synced before a reboot: may be zeros now
-				f.ext.Present = e.Dirty.Clone()
+			if how.torn, err = c.afterReboot(e, fd); err != nil {
+				return err
 			}
+			f.ext = *e
 		}
 		if rec.Base.ETag == "" { // all content is local, holes included
 			f.ext.Present = extent.New(extent.Range{Off: 0, Len: f.size})
 			f.ext.Dirty = f.ext.Present.Clone()
 		}
-		return f.sums.load(tx, ino, &f.ext, c.damage.wasCompared(ino))
+		f.loadDurability(found, rec)
+		return f.sums.load(tx, ino, &f.ext, how)
 	})
 	if err != nil {
 		return nil, errors.Join(err, fd.Close())
@@ -198,7 +200,7 @@ func (f *file) saveClean() error {
 // extents returns the E record as of now.
 func (f *file) extents() *journal.Extents {
 	e := f.ext
-	e.Boot, e.Synced, e.Sums = f.c.boot, !f.unsynced, f.sums.count()
+	e.Boot, e.Synced, e.Sums = f.c.boot, !f.unsynced(), f.sums.count()
 	if !f.sending.Empty() {
 		e.Dirty = f.ext.Dirty.Clone()
 		e.Dirty.AddSet(f.sending)

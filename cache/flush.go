@@ -2,11 +2,8 @@ package cache
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +28,8 @@ type job struct {
 	kind   jobKind
 	retry  bool // an earlier attempt may have left something
 	litter bool // what it left could not be swept yet
+	found  bool // the content was there already
+	unsafe bool // the row's nonce would not survive a power cut
 	resume s3backend.Upload
 	drop   s3backend.Upload  // an upload to be aborted first
 	base   *s3backend.Object // UploadPartCopy source
@@ -126,41 +125,23 @@ func (c *Cache) baseGone(ctx context.Context, j *job, cause error) bool {
 	return s3backend.KindOf(err) == s3backend.NotFound || err == nil && o.ETag != j.base.ETag && !ownWrite(j.row.Nonce, o)
 }
 
-// noncesKept is how many writes of unknown outcome a key remembers.
-const noncesKept = 8
-
-// newNonce puts a fresh nonce before those of earlier writes.
-func newNonce(earlier string) string {
-	b := make([]byte, 16)
-	rand.Read(b) // never fails (crypto/rand)
-	all := append([]string{hex.EncodeToString(b)}, strings.Fields(earlier)...)
-	return strings.Join(all[:min(len(all), noncesKept)], " ")
-}
-
-// newestNonce is the one that the content being sent carries.
-func newestNonce(nonces string) string {
-	newest, _, _ := strings.Cut(nonces, " ")
-	return newest
-}
-
-// ownWrite reports whether an object carries one of a row's nonces.
-func ownWrite(nonces string, o s3backend.Object) bool {
-	n := o.Meta[metaNonce]
-	return n != "" && slices.Contains(strings.Fields(nonces), n)
-}
-
 // send carries out a job's request; the key's row is not touched.
 func (c *Cache) send(ctx context.Context, j *job) (s3backend.Object, error) {
 	if err := c.abandon(ctx, j); err != nil {
 		return s3backend.Object{}, err
 	}
-	if j.row.Known == journal.KnownNot || j.row.NonceGen != j.rec.Generation {
+	if j.row.Known == journal.KnownNot || j.row.NonceGen != j.rec.Generation || j.rec.Torn {
 		if o, done, err := c.lookBefore(ctx, j); err != nil || done {
 			return o, err
 		}
 	}
 	if err := c.learnBeforeEdit(ctx, j.rec); err != nil {
 		return s3backend.Object{}, err
+	}
+	if c.mustRemember(j) {
+		if err := c.db.Sync(); err != nil {
+			return s3backend.Object{}, err
+		}
 	}
 	meta := encodeMeta(j.rec)
 	meta[metaNonce] = newestNonce(j.row.Nonce)
@@ -197,6 +178,14 @@ func (c *Cache) send(ctx context.Context, j *job) (s3backend.Object, error) {
 		j.litter = c.sweepUploads(ctx, j.key) != nil
 	}
 	return o, err
+}
+
+// mustRemember reports whether what led to a request has to be durable before
+// it: an upload in parts that nobody remembers is never swept, and the object
+// that goes may be the only content of an inode that had this name before.
+func (c *Cache) mustRemember(j *job) bool {
+	inParts := j.unsafe && j.z != nil && j.z.size > c.cfg.PartSize
+	return inParts || j.row.Known != journal.KnownAbsent && j.rec.At != j.key && j.rec.Kind != Dir
 }
 
 // abandon aborts an upload that another content began at the key.
@@ -240,7 +229,9 @@ func (c *Cache) lookBefore(ctx context.Context, j *job) (o s3backend.Object, don
 	case err != nil:
 		return o, false, err
 	case ownWrite(j.row.Nonce, o) && j.row.NonceGen == j.rec.Generation && o.Meta[metaNonce] == newestNonce(j.row.Nonce):
-		return o, true, nil
+		return c.foundOwn(ctx, j, o), true, nil
+	case j.rec.Torn && c.forgotten(&j.row, o):
+		return c.foundOwn(ctx, j, o), true, nil
 	case ownWrite(j.row.Nonce, o): // an earlier content of ours
 		setKnown(&j.row, baseOf(o))
 		if j.rec.At == j.key && j.row.NonceGen != otherInode {
@@ -250,9 +241,22 @@ func (c *Cache) lookBefore(ctx context.Context, j *job) (o s3backend.Object, don
 		setKnown(&j.row, baseOf(o))
 	}
 	if j.row.NonceGen != j.rec.Generation {
-		j.row.Nonce, j.row.NonceGen = newNonce(j.row.Nonce), j.rec.Generation
+		j.row.Nonce, j.row.NonceGen, j.unsafe = c.newNonce(j.row.Nonce), j.rec.Generation, true
 	}
 	return o, false, c.keepNonce(j)
+}
+
+// foundOwn notes that an earlier request had brought a job's content, and
+// sweeps what others of them may have left.
+func (c *Cache) foundOwn(ctx context.Context, j *job, o s3backend.Object) s3backend.Object {
+	j.found = true
+	if j.rec.Torn {
+		c.cfg.Log.Info("cache: a power cut took a content that had reached the bucket", "key", j.key, "size", o.Size, "here", j.rec.Size)
+	}
+	if j.kind == jobPut {
+		j.litter = c.sweepUploads(ctx, j.key) != nil
+	}
+	return o
 }
 
 // rebase makes an earlier content of ours the one that this builds on.
@@ -337,7 +341,9 @@ func (c *Cache) explain(ctx context.Context, j *job, cause error) (s3backend.Obj
 	there := err == nil
 	switch {
 	case there && o.Meta[metaNonce] != "" && o.Meta[metaNonce] == newestNonce(j.row.Nonce):
-		return o, nil
+		return c.foundOwn(ctx, j, o), nil
+	case there && j.rec.Torn && c.forgotten(&j.row, o):
+		return c.foundOwn(ctx, j, o), nil
 	case there && ownWrite(j.row.Nonce, o):
 		return o, &ownError{o}
 	case !there && j.row.Known == journal.KnownThere:

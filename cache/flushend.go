@@ -98,7 +98,7 @@ func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, err
 	if rec.At = j.key; rec.Kind == Dir {
 		rec.At, rec.Target = "", ""
 	}
-	rec.Base = base
+	rec.Base, rec.Torn = base, rec.Torn && rec.Generation != j.rec.Generation
 	if !rec.AttrsKnown && j.rec.AttrsKnown {
 		keepLearnt(rec, j.rec)
 	}
@@ -109,7 +109,10 @@ func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, err
 		rec.Changed = 0
 	}
 	ch.committed(func() { j.based(rec.Base, rec.At) })
-	if err := errors.Join(ch.PutInode(j.row.Ino, rec), ch.landedExtents(j)); err != nil {
+	if err := ch.landedExtents(j, rec); err != nil {
+		return outcome{}, err
+	}
+	if err := ch.PutInode(j.row.Ino, rec); err != nil {
 		return outcome{}, err
 	}
 	if from != j.key {
@@ -156,15 +159,51 @@ func (j *job) based(base journal.Base, at string) {
 }
 
 // landedExtents journals that what was sent is no longer dirty.
-func (ch *change) landedExtents(j *job) error {
+func (ch *change) landedExtents(j *job, rec *journal.Inode) error {
 	f := j.f
 	if f == nil {
 		return nil
 	}
-	ch.committed(func() { f.sending = extent.Set{} })
+	loose, since := f.loosened(f.sending)
 	e := f.extents()
-	e.Dirty = f.ext.Dirty
+	e.Dirty, e.Loose = f.ext.Dirty, loose
+	size := f.size
+	if j.rec.Torn && j.found {
+		size = ch.takeWhole(j, rec, e)
+	}
+	ch.committed(func() {
+		f.sending, f.size = extent.Set{}, size
+		f.ext.Present, f.ext.Damaged, f.ext.Loose, f.since = e.Present, e.Damaged, e.Loose, since
+	})
 	return ch.putExtents(f, e)
+}
+
+// takeWhole gives up what a power cut left of a content that is whole in the
+// bucket, all but what was written here since, and returns the file's size.
+func (ch *change) takeWhole(j *job, rec *journal.Inode, e *journal.Extents) int64 {
+	size := rec.Base.Size
+	e.Present = e.Dirty.Clone()
+	if rec.Generation != j.rec.Generation { // changed since
+		size = j.f.size
+		e.Present.Add(rec.Base.Size, size-rec.Base.Size)
+	}
+	e.Loose = e.Loose.Clone()
+	for _, r := range j.f.ext.Loose.Ranges() {
+		for _, gap := range e.Present.Missing(r.Off, r.Len) {
+			e.Loose.Remove(gap.Off, gap.Len)
+		}
+	}
+	given := j.f.ext.Present.Clone()
+	given.RemoveSet(e.Present)
+	for _, r := range given.Ranges() {
+		j.f.sums.drop(r.Off, r.Len)
+	}
+	e.Damaged = e.Damaged.Clone()
+	e.Damaged.RemoveSet(given)
+	e.Sums, rec.Size = j.f.sums.count(), size
+	ino := j.row.Ino
+	ch.committed(func() { ch.c.kernel.ContentChanged(ino) })
+	return size
 }
 
 // unsent records that a content is still to be sent.

@@ -143,7 +143,7 @@ func (c *Cache) wholeHere(ino Ino) bool {
 			return err
 		}
 		e, found, err := tx.Extents(ino)
-		whole = found && e.Present.Contains(0, rec.Size) || rec.Base.ETag == ""
+		whole = found && e.Present.Contains(0, rec.Size) && (e.Boot == c.boot || e.Loose.Empty()) || rec.Base.ETag == ""
 		return err
 	})
 	return err == nil && whole
@@ -188,23 +188,6 @@ func (h *Handle) Sync(ctx context.Context) error {
 		return c.flushInode(ctx, h.f.ino)
 	}
 	return nil
-}
-
-// syncFile makes the bytes durable, then says so in the journal.
-func (c *Cache) syncFile(f *file) error {
-	f.mu.Lock()
-	dirty := f.unsynced
-	f.unsynced = false
-	f.mu.Unlock()
-	if dirty {
-		if err := datasync(f.fd); err != nil {
-			f.mu.Lock()
-			f.unsynced = true
-			f.mu.Unlock()
-			return err
-		}
-	}
-	return c.save(f, true)
 }
 
 // Release ends the handle.
@@ -280,11 +263,11 @@ func (c *Cache) saveLocked(f *file, synced bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.unsaved || !f.noted || f.orphan.Load() {
-		if synced {
-			f.lastSync = time.Now()
-			return f.writeSidecar(nil)
+		if !synced {
+			return nil
 		}
-		return nil
+		f.lastSync = time.Now()
+		return errors.Join(f.saySynced(), f.writeSidecar(nil))
 	}
 	var rec *journal.Inode
 	err := c.update("changed", func(ch *change) error {
@@ -314,7 +297,7 @@ func (c *Cache) saveLocked(f *file, synced bool) error {
 	if err != nil {
 		return err
 	}
-	f.unsaved = false
+	f.unsaved, f.unsaid = false, false
 	if !synced {
 		return f.logSidecar(rec)
 	}

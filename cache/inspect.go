@@ -229,6 +229,9 @@ func (v *verifier) length(ino Ino, key string, e *journal.Extents, dirty extent.
 		return fmt.Errorf("cache disk: %w", err)
 	}
 	const end = int64(1) << 62
+	if dirty = dirty.Clone(); e.Boot != v.c.boot {
+		dirty.RemoveSet(e.Loose) // a power cut may have taken it, and that is no damage
+	}
 	if lost := dirty.Within(size, end); len(lost) > 0 && e.Present.Overlaps(size, end) {
 		v.found(Problem{File: key, What: fmt.Sprintf("the data file ends at %d, bytes %v are missing", size, extent.New(lost...)), Only: true})
 	}

@@ -200,7 +200,8 @@ func (f *file) wrote(off, n int64) {
 	if off > f.size {
 		off, n = f.size, off+n-f.size
 	}
-	f.ext.Present.Add(off, n)
+	f.fill(off, n)
+	f.rewrote.Add(off, n)
 	f.ext.Dirty.Add(off, n)
 	f.ext.Damaged.Remove(off, n)
 	f.size = max(f.size, off+n)
@@ -211,7 +212,8 @@ func (f *file) modified() {
 	f.lastWrite = time.Now()
 	f.times.mtime = f.lastWrite.UnixNano()
 	f.times.ctime = f.times.mtime
-	f.unsaved, f.unsynced = true, true
+	f.unsaved = true
+	f.written++
 }
 
 // truncate is truncate(2). To the size that the file has it only changes the
@@ -254,10 +256,11 @@ func (c *Cache) shrink(f *file, size int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.thaw() // the tail being sent may be long: send again instead of saving it
-	present, dirty, damaged := f.ext.Present.Clone(), f.ext.Dirty.Clone(), f.ext.Damaged.Clone()
-	f.ext.Present.Truncate(size)
-	f.ext.Dirty.Truncate(size)
-	f.ext.Damaged.Truncate(size)
+	before := f.ext
+	for _, s := range []*extent.Set{&f.ext.Present, &f.ext.Dirty, &f.ext.Damaged, &f.ext.Loose} {
+		*s = s.Clone()
+		s.Truncate(size)
+	}
 	f.sums.truncate(size)
 	err := c.update("shrunk", func(ch *change) error {
 		rec, found, err := ch.Inode(f.ino)
@@ -269,9 +272,10 @@ func (c *Cache) shrink(f *file, size int64) error {
 	})
 	unlock()
 	if err != nil {
-		f.ext.Present, f.ext.Dirty, f.ext.Damaged = present, dirty, damaged
+		f.ext = before
 		return err
 	}
+	f.since.Truncate(size)
 	f.noted, f.size = true, size
 	f.modified()
 	if err := f.fd.Truncate(size); err != nil {
@@ -306,7 +310,7 @@ func (f *file) grow(size int64) error {
 	if err := f.fd.Truncate(size); err != nil {
 		return fmt.Errorf("cache disk: %w", err)
 	}
-	f.ext.Present.Add(f.size, size-f.size)
+	f.fill(f.size, size-f.size)
 	f.ext.Dirty.Add(f.size, size-f.size)
 	f.size = size
 	f.modified()

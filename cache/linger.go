@@ -20,6 +20,39 @@ type lingering struct {
 	lingers  []linger
 }
 
+// condemned are the data files that nothing refers to any more. They go when
+// that is durable: a power cut that brings a name back brings its bytes.
+type condemned struct {
+	condemnedMu sync.Mutex // a leaf
+	condemns    []Ino
+}
+
+func (d *condemned) condemn(inos []Ino) {
+	d.condemnedMu.Lock()
+	defer d.condemnedMu.Unlock()
+	d.condemns = append(d.condemns, inos...)
+}
+
+// removeCondemned removes the data files that wait for it, and reports whether
+// there were any.
+func (c *Cache) removeCondemned() bool {
+	c.condemnedMu.Lock()
+	inos := c.condemns
+	c.condemns = nil
+	c.condemnedMu.Unlock()
+	if len(inos) == 0 {
+		return false
+	}
+	if err := c.db.Sync(); err != nil {
+		c.cfg.Log.Error("cache: data files stay until the next mount", "files", len(inos), "error", err)
+		return false
+	}
+	for _, ino := range inos {
+		c.removeData(ino)
+	}
+	return true
+}
+
 type linger struct {
 	ino   Ino
 	until time.Time
@@ -55,6 +88,7 @@ func (c *Cache) lingerLoop() {
 		}
 		for c.buryBefore(time.Now()) {
 		}
+		c.removeCondemned()
 	}
 }
 

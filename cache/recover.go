@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,9 @@ func (c *Cache) recover() error {
 		return err
 	}
 	c.crashed = !start.Fresh && !start.Clean
+	if c.reborn = c.crashed && !start.SameBoot; c.reborn {
+		c.news.all = c.opened // what was listed before may be older than what was done to it
+	}
 	if err := c.recoverSidecars(); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
@@ -41,14 +45,15 @@ func (c *Cache) recover() error {
 	if err := c.countData(); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
-	if err := c.buryOrphans(); err != nil {
+	if err := errors.Join(c.buryOrphans(), c.beginSession()); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
+	c.removeCondemned()
 	return nil
 }
 
 func (c *Cache) openJournal() (start journal.Start, err error) {
-	c.db, start, err = journal.Open(journal.Options{Dir: filepath.Join(c.cfg.Dir, "db"), Log: c.cfg.Log, Ballast: ballast,
+	c.db, start, err = journal.Open(journal.Options{Dir: filepath.Join(c.cfg.Dir, "db"), Log: c.cfg.Log, Ballast: ballast, Boot: c.boot,
 		Identity: c.identity()})
 	return start, err
 }
@@ -170,6 +175,7 @@ func (ch *change) recoverFile(ino Ino, rec *journal.Inode, start journal.Start) 
 	case journal.Flushing, journal.Redirtied, journal.Conflicted, journal.Refused, journal.Armed, journal.Clean:
 		rec.State = journal.Dirty
 	}
+	rec.Torn = rec.Torn || ch.c.reborn
 	if rec.Kind != File {
 		return ch.PutInode(ino, rec)
 	}
@@ -178,12 +184,14 @@ func (ch *change) recoverFile(ino Ino, rec *journal.Inode, start journal.Start) 
 		return err
 	}
 	if !found {
-		e = &journal.Extents{}
+		if e = (&journal.Extents{}); start.SameBoot {
+			e.Boot = start.Boot
+		}
 	}
-	st, err := os.Stat(ch.c.dataPath(ino))
-	size := int64(0)
-	if err == nil {
-		size = st.Size()
+	rebooted := e.Boot != start.Boot
+	size, err := ch.c.recoverData(ino, e)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	switch {
 	case rec.Base.ETag == "":
@@ -191,7 +199,9 @@ func (ch *change) recoverFile(ino Ino, rec *journal.Inode, start journal.Start) 
 		// daemon died is in the data file, as on a local filesystem.
 		if size != rec.Size || !e.Touched.Empty() {
 			rec.Size = size
-			rec.Generation++
+			if !rec.Torn { // a torn content is not a new one: the bucket may have the whole
+				rec.Generation++
+			}
 		}
 		e.Present = extent.New(extent.Range{Off: 0, Len: rec.Size})
 		e.Dirty = e.Present.Clone()
@@ -199,18 +209,45 @@ func (ch *change) recoverFile(ino Ino, rec *journal.Inode, start journal.Start) 
 		e.Present.Truncate(size)
 		e.Dirty.Truncate(size)
 		ch.recoverPartial(rec, e, size)
-		if !start.SameBoot && !e.Synced {
-			// Clean bytes that were never synced may be zeros now.
-			e.Present = e.Dirty.Clone()
+		if rebooted {
+			rec.Size = min(rec.Size, max(rec.Base.Size, endOf(e.Dirty)))
 		}
 	}
 	e.Touched = extent.Set{}
+	e.Damaged.Truncate(rec.Size)
 	if err == nil && size > rec.Size { // bytes behind the end must not show in a hole later
 		if err := os.Truncate(ch.c.dataPath(ino), rec.Size); err != nil {
 			return err
 		}
 	}
 	return errors.Join(ch.PutInode(ino, rec), ch.PutExtents(ino, e))
+}
+
+// recoverData returns the size of a dirty file's data file, and takes back what
+// its extents say of bytes that a power cut may have taken.
+func (c *Cache) recoverData(ino Ino, e *journal.Extents) (size int64, err error) {
+	file, err := os.Open(c.dataPath(ino))
+	if errors.Is(err, fs.ErrNotExist) {
+		*e = journal.Extents{Touched: e.Touched, Damaged: e.Damaged, Synced: true, Boot: c.boot}
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	st, err := file.Stat()
+	if err == nil {
+		size = st.Size()
+		_, err = c.afterReboot(e, &dataFile{File: file}) // recoverSums has dealt with what is torn
+	}
+	return size, err
+}
+
+// endOf returns the end of the last range of a set.
+func endOf(s extent.Set) int64 {
+	if r := s.Ranges(); len(r) > 0 {
+		return r[len(r)-1].End()
+	}
+	return 0
 }
 
 // recoverPartial decides about blocks that were touched but not acknowledged:

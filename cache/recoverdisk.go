@@ -10,9 +10,11 @@ import (
 
 // recoverSums gives up the checksums of all files with changes if the power was
 // cut: their data files may be newer than the journal then, and that is no
-// damage. A kill takes nothing that was written, hence no checksum either.
+// damage. If it was cut after the cache was closed, they may only be older where
+// they had not been synced. A kill takes nothing that was written, hence no
+// checksum either.
 func (c *Cache) recoverSums(start journal.Start) error {
-	if start.Fresh || start.Clean || start.SameBoot {
+	if start.Fresh || start.SameBoot {
 		return nil
 	}
 	inos := make([]Ino, 0, len(c.parked))
@@ -33,7 +35,7 @@ func (c *Cache) recoverSums(start journal.Start) error {
 		}
 		err = c.db.Update("unsummed", func(tx *journal.Tx) error {
 			e, found, err := tx.Extents(ino)
-			if err != nil || !found || e.Sums == 0 {
+			if err != nil || !found || e.Sums == 0 || start.Clean && (e.Synced || e.Boot == c.boot) {
 				return err
 			}
 			e.Sums = 0
@@ -59,6 +61,9 @@ func (ch *change) recoverCut(ino Ino, rec *journal.Inode, start journal.Start) e
 	}
 	if !start.SameBoot && !e.Synced {
 		return nil // not durable, and the power was cut
+	}
+	if _, err := os.Lstat(ch.c.dataPath(ino)); err == nil && ch.c.reborn {
+		return nil // a program may have cut it, and the journal did not hear of it
 	}
 	here := e.Dirty
 	if rec.Base.ETag == "" {

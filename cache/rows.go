@@ -21,16 +21,17 @@ const maxKey = 1024
 // has committed.
 type change struct {
 	*journal.Tx
-	c      *Cache
-	now    int64
-	poke   map[string]poke
-	own    string   // the key whose job this transaction ends
-	gone   []Ino    // data files to remove
-	used   []*file  // to be closed if nobody uses them after all
-	locked *file    // whose lock is held beyond the transaction
-	after  []func() // see committed
-	clean  []Ino    // sidecars to remove
-	reap   []Ino    // vanished directories with names below them
+	c       *Cache
+	now     int64
+	poke    map[string]poke
+	own     string   // the key whose job this transaction ends
+	gone    []Ino    // data files to remove, once the journal's word for it is durable
+	evicted []Ino    // data files to remove at once: the bucket has what was in them
+	used    []*file  // to be closed if nobody uses them after all
+	locked  *file    // whose lock is held beyond the transaction
+	after   []func() // see committed
+	clean   []Ino    // sidecars to remove
+	reap    []Ino    // vanished directories with names below them
 }
 
 type poke struct {
@@ -65,7 +66,8 @@ func (c *Cache) commit(in func(string, func(*journal.Tx) error) error, name stri
 	if len(ch.poke) > 0 {
 		c.queue.tell(ch.poke)
 	}
-	for _, ino := range ch.gone {
+	c.condemn(ch.gone)
+	for _, ino := range ch.evicted {
 		c.removeData(ino)
 	}
 	for _, ino := range ch.clean {

@@ -121,7 +121,16 @@ func (c *Cache) compareFile(ctx context.Context, ino Ino, how comparison) error 
 	var s sums
 	var dirty extent.Set
 	var size int64
-	err := c.view(func(tx *journal.Tx) error {
+	d, err := openDirect(c.dataPath(ino))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("inode %d: %w", ino, err)
+	}
+	var data *dataFile
+	if err == nil {
+		defer d.close()
+		data = &dataFile{File: d.f}
+	}
+	err = c.view(func(tx *journal.Tx) error {
 		rec, found, err := tx.Inode(ino)
 		if err != nil || !found {
 			return err
@@ -130,23 +139,20 @@ func (c *Cache) compareFile(ctx context.Context, ino Ino, how comparison) error 
 		if err != nil || !found {
 			return err
 		}
+		torn, err := c.afterReboot(e, data)
+		if err != nil {
+			return err
+		}
 		dirty, size = e.Dirty, rec.Size
 		if rec.Base.ETag == "" {
 			e.Present.Add(0, size)
 			dirty = e.Present
 		}
-		return s.load(tx, ino, e, true)
+		return s.load(tx, ino, e, sumsLoad{compared: true, torn: torn})
 	})
 	all := s.covered(extent.Range{Len: size}, false)
 	if err != nil || len(all) == 0 {
 		return err
-	}
-	d, err := openDirect(c.dataPath(ino))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("inode %d: %w", ino, err)
-	}
-	if err == nil {
-		defer d.close()
 	}
 	for _, r := range all {
 		if ctx.Err() != nil {

@@ -88,7 +88,7 @@ func (c *Cache) storeSidecar(s sidecar, durable bool) error {
 	tmp := name + ".new"
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if errors.Is(err, fs.ErrNotExist) { // an inode without a data file so far
-		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
+		if err = c.makeDataDir(s.Ino); err == nil {
 			f, err = os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 		}
 	}

@@ -107,7 +107,7 @@ func (c *Cache) checkDisk() {
 // makeRoom evicts until n bytes fit, and reports whether they do.
 func (c *Cache) makeRoom(n int64) bool {
 	for !c.space.room(n) {
-		if !c.evictOldest() && !c.punchOpen(n) && !c.buryLingering() {
+		if !c.evictOldest() && !c.punchOpen(n) && !c.removeCondemned() && !c.buryLingering() {
 			return false
 		}
 		if c.space.low.Load() {
@@ -145,7 +145,7 @@ func (c *Cache) evict(ino Ino) (done bool, err error) {
 			return err
 		}
 		done = true
-		ch.gone = append(ch.gone, ino)
+		ch.evicted = append(ch.evicted, ino)
 		return ch.DeleteExtents(ino)
 	})
 	return done && err == nil, err
@@ -197,14 +197,18 @@ func (f *file) punchClean(n int64) (int64, error) {
 	if gone.Empty() {
 		return 0, nil
 	}
+	loose := f.ext.Loose.Clone()
 	f.ext.Present.RemoveSet(gone)
+	f.ext.Loose.RemoveSet(gone)
 	for _, r := range gone.Ranges() {
 		f.sums.drop(r.Off, r.Len)
 	}
 	if err := f.store(f.c.db.Free, "punched"); err != nil {
 		f.ext.Present.AddSet(gone)
+		f.ext.Loose = loose
 		return 0, err
 	}
+	f.since.RemoveSet(gone)
 	before := f.blocks
 	for _, r := range gone.Ranges() {
 		if err := punch(f.fd, r.Off, r.Len); err != nil {

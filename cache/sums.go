@@ -22,8 +22,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // The journal's copy may say less than there is, never what no longer holds:
 // it is taken back before covered bytes change (file.outdate). So a mismatch is
 // damage, with one exception: after a power cut the disk may have newer bytes
-// than the journal, and no checksum of changed files is believed then
-// (forgetSums).
+// than the journal, or older ones than it says, and no checksum of what is torn
+// is believed then (recoverSums, afterReboot).
 //
 // Guarded by file.mu.
 type sums struct {
@@ -201,9 +201,14 @@ func (s *sums) saved() {
 	}
 }
 
+// A sumsLoad says how far the journal's checksums are believed.
+type sumsLoad struct {
+	compared bool       // this process has compared them all before
+	torn     extent.Set // not there; see afterReboot
+}
+
 // load reads what the journal has, as far as it covers bytes that are here.
-// trusted: this process has compared them all before.
-func (s *sums) load(tx *journal.Tx, ino Ino, e *journal.Extents, trusted bool) error {
+func (s *sums) load(tx *journal.Tx, ino Ino, e *journal.Extents, how sumsLoad) error {
 	for n := range e.Sums {
 		record, err := tx.Sums(ino, n)
 		if err != nil {
@@ -212,8 +217,8 @@ func (s *sums) load(tx *journal.Tx, ino Ino, e *journal.Extents, trusted bool) e
 		skipped := false
 		for i, one := range record {
 			off := (int64(n)*journal.SumsPerGroup + int64(i)) * sumBlock
-			if one.Len > 0 && e.Present.Contains(off, int64(one.Len)) {
-				s.set(n, i, one, !trusted)
+			if one.Len > 0 && e.Present.Contains(off, int64(one.Len)) && !how.torn.Overlaps(off, int64(one.Len)) {
+				s.set(n, i, one, !how.compared)
 			} else {
 				skipped = skipped || one.Len > 0
 			}

@@ -335,6 +335,7 @@ func (ch *change) dirty(ino Ino, rec *journal.Inode, what journal.Change) error 
 	}
 	rec.Changed |= what
 	rec.Generation++
+	rec.Torn = false
 	if err := ch.PutInode(ino, rec); err != nil || rec.State == journal.Orphan || !hasObject(rec) || ino == Root && rec.Prefix == "" {
 		return err
 	}

@@ -68,6 +68,7 @@ func (o *Unmounted) visit() error {
 	case err != nil:
 		return err
 	}
+	c.reborn = !o.start.Clean && !o.start.SameBoot
 	id := c.db.Identity()
 	c.cfg.Endpoint, c.cfg.Bucket, c.cfg.Prefix = id.Endpoint, id.Bucket, id.Prefix
 	return c.recoverSidecars()
