@@ -43,8 +43,8 @@ test: deps device lint servers ## everything that must pass, ten minutes at most
 	go test $(UNRACED)
 	cd tests && go vet ./... && go test -p 2 -timeout 9m ./...
 
-crash: deps device servers ## kill the daemon at random moments (ROUNDS=200)
-	cd tests && go test -count 1 -timeout 0 -v ./crash -crash.rounds $(ROUNDS)
+crash: deps device servers ## kill the daemon, and cut the power, at bad moments (ROUNDS=200 of each)
+	cd tests && go test -count 1 -timeout 0 -v ./crash -crash.rounds $(ROUNDS) -crash.cuts $(ROUNDS)
 
 soak: deps device servers ## everything goes wrong at once (DURATION=10m)
 	cd tests && go test -count 1 -timeout 0 -v ./soak -soak.time $(DURATION)

@@ -7,14 +7,18 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/moorfs/moorfs/tests/harness"
+	"github.com/moorfs/moorfs/tests/powercut"
 )
 
 var (
@@ -23,6 +27,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	powercut.Serve()
 	roles := map[string]func(string) error{
 		writerEnv: func(string) error { return writeUntilStopped() }, holderEnv: holdLock, lookerEnv: look,
 	}
@@ -52,9 +57,12 @@ const (
 type campaign struct {
 	t      *testing.T
 	s3     *harness.S3
-	dir    string // everything below here
+	dir    string   // everything below here
+	cache  string   // the daemons' directory
+	extra  []string // in their environment
 	random *rand.Rand
-	points []string       // to die at, in turn
+	points []string       // to die at: those where no daemon has died yet
+	all    int            // points there are
 	hit    map[string]int // how often the daemon died where
 	trees  []*tree        // what must be there
 	died   []death        // so far
@@ -65,26 +73,64 @@ type death struct {
 	where string
 }
 
-func TestCrash(t *testing.T) {
+// newCampaign has a campaign of so many rounds, with its seed and a bucket.
+func newCampaign(t *testing.T, flag string, rounds int) *campaign {
 	start := *seed
 	if start == 0 {
 		start = rand.Uint64()
 	}
-	t.Logf("replay with -crash.rounds %d -crash.seed %d", *rounds, start)
-	c := &campaign{t: t, s3: harness.Versity(t), dir: harness.Dir(t), random: rand.New(rand.NewPCG(start, 0)),
-		points: crashPoints(t), hit: map[string]int{}}
-	c.random.Shuffle(len(c.points), func(i, j int) { c.points[i], c.points[j] = c.points[j], c.points[i] })
+	t.Logf("replay with %s %d -crash.seed %d", flag, rounds, start)
+	dir := harness.Dir(t)
+	points := crashPoints(t)
+	return &campaign{t: t, s3: harness.Versity(t), dir: dir, cache: filepath.Join(dir, "cache"), random: rand.New(rand.NewPCG(start, 0)),
+		points: points, all: len(points), hit: map[string]int{}}
+}
+
+func TestCrash(t *testing.T) {
+	c := newCampaign(t, "-crash.rounds", *rounds)
 	c.begin()
 	for round := range *rounds {
 		c.round(round)
 	}
 	c.end()
-	if *rounds >= 10 && c.hit[atRandom] == *rounds {
-		t.Errorf("no named point was ever hit in %d rounds", *rounds)
+	c.report("kills", *rounds)
+}
+
+// report says where the daemons died.
+func (c *campaign) report(what string, rounds int) {
+	if rounds >= 10 && c.hit[atRandom] == rounds {
+		c.t.Errorf("no named point was ever hit in %d rounds", rounds)
 	}
-	for point, n := range c.hit {
-		t.Logf("died %s: %d", point, n)
+	c.t.Logf("%d %s, %d of them at a random moment, the others at %d of %d named points: no violation", rounds, what, c.hit[atRandom],
+		c.all-len(c.points), c.all)
+	for _, point := range slices.Sorted(maps.Keys(c.hit)) {
+		c.t.Logf("died %s: %d", point, c.hit[point])
 	}
+	c.t.Logf("never died at %s", strings.Join(c.points, " "))
+}
+
+// deathAt tells a daemon to die at whichever it reaches first of the points
+// where none has died yet.
+func (c *campaign) deathAt() []string {
+	var at []string
+	for _, p := range c.points {
+		at = append(at, fmt.Sprintf("%s#%d", p, 1+c.random.IntN(6)))
+	}
+	return []string{"MOORFS_CRASH_AT=" + strings.Join(at, ",")}
+}
+
+// note counts where a daemon died.
+func (c *campaign) note(m *harness.Mount) string {
+	where := atRandom
+	for line := range strings.Lines(m.Log()) {
+		if point, ok := strings.CutPrefix(strings.TrimSpace(line), "died at "); ok {
+			where = point
+			c.points = slices.DeleteFunc(c.points, func(p string) bool { return p == point })
+		}
+	}
+	c.hit[where]++
+	c.died = append(c.died, death{m, where})
+	return where
 }
 
 // mount mounts the bucket with the cache of the rounds before. dead says that
@@ -92,7 +138,7 @@ func TestCrash(t *testing.T) {
 func (c *campaign) mount(env ...string) (m *harness.Mount, dead bool) {
 	c.t.Helper()
 	m, err := harness.Try(c.t, harness.Spec{Source: "s3://" + c.s3.Bucket, Dir: filepath.Join(c.dir, "mnt"),
-		Cache: filepath.Join(c.dir, "cache"), Build: harness.Crashpoints, Env: append(c.s3.Env(), env...),
+		Cache: c.cache, Build: harness.Crashpoints, Env: slices.Concat(c.s3.Env(), c.extra, env),
 		Options: []string{"--endpoint-url", c.s3.Endpoint, "--part-size", "5MiB", "--write-back", "100ms", "--cache-size", "2GiB"}})
 	if err != nil && len(env) > 0 && m.Killed() {
 		return m, true
@@ -127,21 +173,8 @@ func (c *campaign) round(round int) {
 	if err := os.Mkdir(logs, 0o755); err != nil {
 		c.t.Fatal(err)
 	}
-	where, env := atRandom, []string(nil)
-	if round%2 == 1 {
-		where = fmt.Sprintf("%s#%d", c.points[round/2%len(c.points)], 1+c.random.IntN(6))
-		env = []string{"MOORFS_CRASH_AT=" + where}
-	}
-	m, dead := c.mount(env...)
-	if dead {
-		if err := m.Clear(); err != nil {
-			c.t.Fatal(err)
-		}
-	} else {
-		where = c.workAndDie(m, where, logs)
-	}
-	c.hit[where]++
-	c.died = append(c.died, death{m, where})
+	m := c.liveAndDie(round, logs)
+	where := c.note(m)
 	pending := make([]*step, writers)
 	for i, t := range c.trees {
 		var err error
@@ -182,13 +215,27 @@ func (c *campaign) fail(round int, where string, m *harness.Mount, err error) {
 	c.t.Fatalf("round %d, died %s: %v\nthe daemon's log:\n%s", round, where, err, m.Log())
 }
 
-// workAndDie runs the writers until the daemon has died, by itself at its
-// named point or by us, and returns where.
-func (c *campaign) workAndDie(m *harness.Mount, where, logs string) string {
-	moment := longestRound
-	if where == atRandom {
-		moment = time.Duration(c.random.Int64N(int64(longestRound)))
+// liveAndDie mounts, and runs the writers until the daemon has died: in every
+// second round by itself at a named point, unless that takes too long.
+func (c *campaign) liveAndDie(round int, logs string) *harness.Mount {
+	env, moment := []string(nil), time.Duration(c.random.Int64N(int64(longestRound)))
+	if round%2 == 1 && len(c.points) > 0 {
+		env, moment = c.deathAt(), longestRound
 	}
+	m, dead := c.mount(env...)
+	if dead {
+		if err := m.Clear(); err != nil {
+			c.t.Fatal(err)
+		}
+	} else {
+		c.workAndDie(m, moment, logs)
+	}
+	return m
+}
+
+// workAndDie runs the writers until the daemon dies, after moment at the
+// latest.
+func (c *campaign) workAndDie(m *harness.Mount, moment time.Duration, logs string) {
 	cmd := exec.Command(os.Args[0])
 	var output bytes.Buffer
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", writerEnv, c.random.Uint64()), dirEnv+"="+m.Dir, logEnv+"="+logs)
@@ -203,7 +250,6 @@ func (c *campaign) workAndDie(m *harness.Mount, where, logs string) string {
 	select {
 	case <-m.Died():
 	case <-time.After(moment):
-		where = atRandom
 	}
 	if err := m.Die(); err != nil {
 		c.t.Fatal(err)
@@ -214,7 +260,6 @@ func (c *campaign) workAndDie(m *harness.Mount, where, logs string) string {
 	if err := m.Clear(); err != nil {
 		c.t.Fatal(err)
 	}
-	return where
 }
 
 func (c *campaign) waitForWriters(m *harness.Mount, cmd *exec.Cmd, stdin io.Closer) error {

@@ -20,6 +20,26 @@
 // a client that shares nothing with moorfs: the same keys, the same bytes, no
 // multipart upload left over.
 //
-// go test -crash.rounds N -crash.seed S replays; the seed decides what the
+// # Power cuts
+//
+// TestPowerCut does the same with the cache on a disk that forgets (package
+// powercut): after the daemon's death everything goes that was not synced, or
+// a part of it by chance, and the next daemon runs on another boot. Then
+//
+//   - what was synced is there: the contents that fsync was answered for, and
+//     all names and modes as of the last fsync that was answered, of a file or
+//     of a directory;
+//   - any other name is what it was at some moment since, and a file whose
+//     name was durable and that nobody removed has one of its names;
+//   - each byte of a file is one that it had at some moment since it was last
+//     synced, or a zero where it ended then;
+//   - before and after all is in the bucket; there lies what the mount shows,
+//     and no multipart upload is left.
+//
+// Every second daemon dies at whichever it reaches first of the named points
+// where none has died yet; the test prints how many there were and which never
+// came up.
+//
+// go test -crash.rounds N -crash.cuts M -crash.seed S replays; the seed decides what the
 // writers do and when the daemon is killed.
 package crash

@@ -23,18 +23,21 @@ type node struct {
 	before []byte // live before the last write
 	stable []byte // content when last closed, synced or opened
 	low    int    // the smallest size since then
+	life   *life  // what it went through, where a power cut counts
 }
 
 // A tree is one writer's directory: what it must hold if the daemon dies now.
 type tree struct {
 	nodes map[string]*node
 	open  string // name of the open file
+	past  past   // what a power cut may bring back; nil if none will come
+	steps []step // since the names were last synced, for people
 }
 
 func newTree() *tree { return &tree{nodes: map[string]*node{}} }
 
 func (t *tree) clone() *tree {
-	c := &tree{nodes: maps.Clone(t.nodes), open: t.open}
+	c := &tree{nodes: maps.Clone(t.nodes), open: t.open} // its past is not asked for
 	if n := c.nodes[c.open]; n != nil {
 		copied := *n
 		c.nodes[c.open] = &copied
@@ -44,6 +47,13 @@ func (t *tree) clone() *tree {
 
 // apply does an acknowledged step.
 func (t *tree) apply(s step) {
+	t.act(s)
+	if t.past != nil {
+		t.saw(s)
+	}
+}
+
+func (t *tree) act(s step) {
 	switch s.Do {
 	case create:
 		t.nodes[s.Name] = &node{kind: create, mode: 0o644}
@@ -60,6 +70,7 @@ func (t *tree) apply(s step) {
 		t.write(s)
 	case sync:
 		t.settle()
+	case syncName, syncDir:
 	case closing:
 		t.settle()
 		t.open = ""

@@ -52,16 +52,12 @@ func addPoints(points map[string]bool, path string) error {
 		if !ok || len(call.Args) == 0 {
 			return true
 		}
-		literal, ok := call.Args[0].(*ast.BasicLit)
-		if !ok || literal.Kind != token.STRING {
-			return true
-		}
-		name, err := strconv.Unquote(literal.Value)
-		if err != nil {
+		name := firstText(call)
+		if name == "" {
 			return true
 		}
 		switch calledName(call) {
-		case "Update", "update":
+		case "Update", "update", "Free", "commit":
 			points[name+":before"], points[name+":after"] = true, true
 		case "Point":
 			points[name] = true
@@ -69,6 +65,18 @@ func addPoints(points map[string]bool, path string) error {
 		return true
 	})
 	return nil
+}
+
+// firstText returns the first argument of a call that is text.
+func firstText(call *ast.CallExpr) string {
+	for _, arg := range call.Args {
+		if literal, ok := arg.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+			if name, err := strconv.Unquote(literal.Value); err == nil {
+				return name
+			}
+		}
+	}
+	return ""
 }
 
 func calledName(call *ast.CallExpr) string {

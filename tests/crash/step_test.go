@@ -27,6 +27,8 @@ const (
 	mkdir    action = "mkdir"
 	rmdir    action = "rmdir"
 	chmod    action = "chmod"
+	syncName action = "fsync by name" // open for reading, fsync, close
+	syncDir  action = "fsync of the directory"
 	symlink  action = "symlink" // Name → To
 )
 
@@ -190,6 +192,12 @@ func (h *hand) actOnName(s step, path string) error {
 		return os.Chmod(path, os.FileMode(s.Mode))
 	case symlink:
 		return os.Symlink(s.To, path)
+	case syncName, syncDir:
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Sync(), f.Close())
 	}
 	return fmt.Errorf("unknown action %q", s.Do)
 }

@@ -140,7 +140,11 @@ func (w *writer) work() error {
 		return w.remove()
 	case n < 88:
 		return w.move()
-	case n < 91 && there:
+	case n < 89 && there:
+		return w.do(step{Do: syncName, Name: place})
+	case n < 90:
+		return w.do(step{Do: syncDir})
+	case n < 92 && there:
 		return w.do(step{Do: chmod, Name: place, Mode: []uint32{0o600, 0o640, 0o755}[w.random.IntN(3)]})
 	case n < 94:
 		return w.toggle(w.pick(dirClass), mkdir, rmdir)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -94,6 +95,7 @@ func (d *disk) cut(fate Fate, seed uint64) string {
 	d.reach(d.inodes[root], there)
 	d.inodes = there
 	blocks, lost := 0, 0
+	var files []string
 	for ino := uint64(root); ino <= d.last; ino++ { // in an order that the seed repeats
 		n := there[ino]
 		if n == nil || n.file == nil {
@@ -101,9 +103,29 @@ func (d *disk) cut(fate Fate, seed uint64) string {
 		}
 		was := len(n.file.changed)
 		blocks += was
-		lost += was - n.file.crash(fate, random)
+		gone := was - n.file.crash(fate, random)
+		lost += gone
+		if gone > 0 {
+			files = append(files, fmt.Sprintf("%s %d", d.path(n), gone))
+		}
 	}
-	return fmt.Sprintf("%d of %d changes of names and %d of %d blocks were lost", unsynced-kept, unsynced, lost, blocks)
+	return fmt.Sprintf("%d of %d changes of names and %d of %d blocks were lost: %s", unsynced-kept, unsynced, lost, blocks,
+		strings.Join(files, ", "))
+}
+
+// path returns the path by which an inode is reached.
+func (d *disk) path(n *inode) string {
+	path := ""
+	for n.ino != root {
+		parent := d.inodes[n.parent]
+		for name, ino := range parent.live {
+			if ino == n.ino {
+				path = "/" + name + path
+			}
+		}
+		n = parent
+	}
+	return path
 }
 
 // reach collects what has a durable name below n, and makes it all that is

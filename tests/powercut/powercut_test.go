@@ -18,6 +18,10 @@ import (
 
 func TestMain(m *testing.M) {
 	powercut.Serve()
+	if dir := os.Getenv(journalEnv); dir != "" {
+		fmt.Fprintln(os.Stderr, writeJournal(dir))
+		os.Exit(1)
+	}
 	os.Exit(harness.Main(m.Run))
 }
 
