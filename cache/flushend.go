@@ -109,10 +109,8 @@ func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, err
 		rec.Changed = 0
 	}
 	ch.committed(func() { j.based(rec.Base, rec.At) })
-	if err := ch.landedExtents(j, rec); err != nil {
-		return outcome{}, err
-	}
-	if err := ch.PutInode(j.row.Ino, rec); err != nil {
+	err = ch.landedExtents(j, rec)
+	if err = errors.Join(err, ch.PutInode(j.row.Ino, rec)); err != nil {
 		return outcome{}, err
 	}
 	if from != j.key {
