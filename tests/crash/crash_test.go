@@ -168,7 +168,6 @@ func (c *campaign) begin() {
 
 // round lets the writers work, kills the daemon and compares.
 func (c *campaign) round(round int) {
-	c.s3.Slow(c.random.Uint64())
 	logs := filepath.Join(c.dir, fmt.Sprintf("round-%d", round))
 	if err := os.Mkdir(logs, 0o755); err != nil {
 		c.t.Fatal(err)
@@ -185,7 +184,9 @@ func (c *campaign) round(round int) {
 	if err := wholeInBucket(c.s3); err != nil {
 		c.fail(round, where, m, err)
 	}
+	c.s3.Fair()
 	again, _ := c.mount()
+	c.s3.Slow(c.random.Uint64())
 	if err := c.compare(again, pending); err != nil {
 		c.fail(round, where, again, err)
 	}
@@ -222,7 +223,9 @@ func (c *campaign) liveAndDie(round int, logs string) *harness.Mount {
 	if round%2 == 1 && len(c.points) > 0 {
 		env, moment = c.deathAt(), longestRound
 	}
+	c.s3.Fair() // a mount may give up on a network that is bad enough
 	m, dead := c.mount(env...)
+	c.s3.Slow(c.random.Uint64())
 	if dead {
 		if err := m.Clear(); err != nil {
 			c.t.Fatal(err)

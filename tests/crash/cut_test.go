@@ -42,7 +42,6 @@ func (c *powerCampaign) bootID() string { return fmt.Sprintf("MOORFS_BOOT_ID=boo
 
 // round lets the writers work, kills the daemon, cuts the power and compares.
 func (c *powerCampaign) round(round int) {
-	c.s3.Slow(c.random.Uint64())
 	logs := filepath.Join(c.dir, fmt.Sprintf("round-%d", round))
 	if err := os.Mkdir(logs, 0o755); err != nil {
 		c.t.Fatal(err)
@@ -51,7 +50,9 @@ func (c *powerCampaign) round(round int) {
 	m := c.liveAndDie(round, logs)
 	where := c.note(m)
 	if c.random.IntN(4) == 0 { // a crash, and the power goes while it is dealt with
+		c.s3.Fair() // a mount may give up on a network that is bad enough
 		m, _ = c.mount()
+		c.s3.Slow(c.random.Uint64())
 		time.Sleep(time.Duration(c.random.Int64N(int64(longestRound))))
 		if err := m.Kill(); err != nil {
 			c.t.Fatal(err)
@@ -73,6 +74,7 @@ func (c *powerCampaign) round(round int) {
 			c.fail(round, where, m, err)
 		}
 	}
+	c.s3.Fair()
 	again, _ := c.mount()
 	if err := c.compareCut(again, pending); err != nil {
 		c.fail(round, where, again, err)
@@ -105,7 +107,6 @@ func (c *powerCampaign) compareCut(m *harness.Mount, pending []*step) error {
 	if err := m.Within(readLimit, "reading the tree", look); err != nil {
 		return err
 	}
-	c.s3.Fair()
 	if status, out := m.Run(flushLimit, "flush", m.Dir); status != 0 {
 		return fmt.Errorf("moorfs flush: status %d: %s", status, out)
 	}
