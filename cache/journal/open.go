@@ -115,7 +115,7 @@ func (db *DB) Close() error {
 
 // begin compares the journal with what is asked for and marks it as in use.
 func (db *DB) begin(want Identity, start *Start) error {
-	if err := db.View(db.checkEnd); err != nil {
+	if err := db.View(func(tx *Tx) error { return db.checkEnd(tx, start.Boot) }); err != nil {
 		return err
 	}
 	err := db.Update("opened", func(tx *Tx) error {
@@ -152,8 +152,9 @@ func (db *DB) begin(want Identity, start *Start) error {
 	return db.Sync()
 }
 
-// checkEnd fails if changes that were committed are missing.
-func (db *DB) checkEnd(tx *Tx) error {
+// checkEnd fails if changes that were committed are missing; boot is the
+// kernel's.
+func (db *DB) checkEnd(tx *Tx, boot string) error {
 	s, found, err := tx.state()
 	if newer := new(FormatError); errors.As(err, &newer) {
 		return nil // which begin says
@@ -161,14 +162,13 @@ func (db *DB) checkEnd(tx *Tx) error {
 	if err != nil {
 		return err
 	}
-	boot := BootID()
 	return db.end.check(tx, !found || s.clean || s.boot != "" && s.boot == boot)
 }
 
 // beginVisit only reads the marks.
 func (db *DB) beginVisit(_ Identity, start *Start) error {
 	return db.View(func(tx *Tx) error {
-		if err := db.checkEnd(tx); err != nil {
+		if err := db.checkEnd(tx, start.Boot); err != nil {
 			return err
 		}
 		s, found, err := tx.state()
