@@ -38,10 +38,10 @@ $(BIN): FORCE
 demo: deps device build ## a real S3 server with sample data, mounted (ONCE=1: a short tour that ends by itself)
 	@$(BIN) demo $(if $(ONCE),--once)
 
-test: deps device lint servers ## everything that must pass, ten minutes at most
-	go test -race $(RACED)
+test: deps device lint servers ## everything that must pass, a quarter of an hour on two cores
+	go test -race -timeout 20m $(RACED)
 	go test $(UNRACED)
-	cd tests && go vet ./... && go test -p 2 -timeout 9m ./...
+	cd tests && go vet ./... && go test -p 2 -timeout 20m ./...
 
 crash: deps device servers ## kill the daemon, and cut the power, at bad moments (ROUNDS=200 of each)
 	cd tests && go test -count 1 -timeout 0 -v ./crash -crash.rounds $(ROUNDS) -crash.cuts $(ROUNDS)
