@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a check waits for what must come.
-const patience = 40 * time.Second
+const patience = 3 * time.Minute
 
 // Two ordinary users, in no group but their own.
 const (

@@ -11,7 +11,7 @@ import (
 )
 
 // limit is when the mounts of a test are aborted.
-const limit = 3 * time.Minute
+const limit = 10 * time.Minute
 
 func TestMain(m *testing.M) {
 	flag.Parse()
