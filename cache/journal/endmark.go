@@ -21,6 +21,8 @@ type endMark struct {
 	mu  sync.Mutex // held during a commit: the mark follows the order of commits; a leaf
 	seq uint64     // of the last commit
 	m   []byte     // nil: there is no mark
+
+	held bool // what is committed is not marked before release
 }
 
 const (
@@ -60,11 +62,11 @@ func (e *endMark) read() uint64 {
 	return n
 }
 
-func (e *endMark) write(n uint64) {
-	e.seq = n
+// write marks the last commit; the caller holds e.mu.
+func (e *endMark) write() {
 	if e.m != nil {
-		binary.LittleEndian.PutUint64(e.m, n)
-		binary.LittleEndian.PutUint64(e.m[8:], n^endMarkKey)
+		binary.LittleEndian.PutUint64(e.m, e.seq)
+		binary.LittleEndian.PutUint64(e.m[8:], e.seq^endMarkKey)
 	}
 }
 
@@ -110,8 +112,26 @@ func (e *endMark) commit(tx *Tx) error {
 	if err := tx.txn.Commit(); err != nil {
 		return ofBadger(err)
 	}
-	e.write(e.seq + 1)
+	if e.seq++; !e.held {
+		e.write()
+	}
 	return nil
+}
+
+// hold keeps the mark as it is until release. A mark ahead of the record that
+// says which boot may believe it would, after a power cut, be believed for the
+// record before it.
+func (e *endMark) hold() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held = true
+}
+
+func (e *endMark) release() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held = false
+	e.write()
 }
 
 // Forget lets a new journal begin in dir, whose old one was moved away.

@@ -118,6 +118,7 @@ func (db *DB) begin(want Identity, start *Start) error {
 	if err := db.View(func(tx *Tx) error { return db.checkEnd(tx, start.Boot) }); err != nil {
 		return err
 	}
+	db.end.hold()
 	err := db.Update("opened", func(tx *Tx) error {
 		s, found, err := tx.state()
 		if err != nil {
@@ -146,10 +147,13 @@ func (db *DB) begin(want Identity, start *Start) error {
 	if err == nil {
 		err = db.sweepChunks()
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = db.Sync()
 	}
-	return db.Sync()
+	if err == nil {
+		db.end.release()
+	}
+	return err
 }
 
 // checkEnd fails if changes that were committed are missing; boot is the

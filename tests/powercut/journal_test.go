@@ -23,8 +23,11 @@ var journalCuts = flag.Int("powercut.journal", 6, "how often the power is cut un
 // journalEnv makes the test binary a process that writes to the journal there.
 const journalEnv = "MOORFS_TEST_JOURNAL"
 
-func openJournal(dir string) (*journal.DB, error) {
-	db, _, err := journal.Open(journal.Options{Dir: dir, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+// bootEnv is the boot such a process is told to be of.
+const bootEnv = "MOORFS_TEST_JOURNAL_BOOT"
+
+func openJournal(dir, boot string) (*journal.DB, error) {
+	db, _, err := journal.Open(journal.Options{Dir: dir, Boot: boot, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Identity: journal.Identity{Endpoint: "e", Bucket: "b"}})
 	return db, err
 }
@@ -34,7 +37,7 @@ const counters = 4
 
 // writeJournal counts in notes, and says on stdout up to where each is durable.
 func writeJournal(dir string) error {
-	db, err := openJournal(dir)
+	db, err := openJournal(dir, os.Getenv(bootEnv))
 	if err != nil {
 		return err
 	}
@@ -94,13 +97,15 @@ func TestJournal(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
+	boot := "boot 0"
 	for round := range *journalCuts {
 		var durable [counters]int
 		for range 1 + random.IntN(2) { // a kill or two, then the power goes
-			w.writeAndDie(dir, time.Duration(random.IntN(600))*time.Millisecond, &durable)
+			w.writeAndDie(dir, boot, time.Duration(random.IntN(600))*time.Millisecond, &durable)
 		}
+		boot = fmt.Sprint("boot ", round+1)
 		w.cut([]powercut.Fate{powercut.Nothing, powercut.Some, powercut.Zeros}[round%3], random.Uint64())
-		db, err := openJournal(dir)
+		db, err := openJournal(dir, boot)
 		w.must(err)
 		n, err := counted(db)
 		w.must(err)
@@ -115,10 +120,10 @@ func TestJournal(t *testing.T) {
 
 // writeAndDie has a process write for a while, kills it, and notes what it
 // called durable.
-func (w *world) writeAndDie(dir string, after time.Duration, durable *[counters]int) {
+func (w *world) writeAndDie(dir, boot string, after time.Duration, durable *[counters]int) {
 	w.t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), journalEnv+"="+dir)
+	cmd.Env = append(os.Environ(), journalEnv+"="+dir, bootEnv+"="+boot)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	w.must(err)
