@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -146,14 +145,13 @@ func (b *bench) tryRead(dir Ino, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer h.Release()
-	var buf bytes.Buffer
-	p := make([]byte, 128<<10)
+	data := make([]byte, 0, a.Size+1)
 	for {
-		n, err := h.ReadAt(ctx, p, int64(buf.Len()))
-		if err != nil || n == 0 {
-			return buf.Bytes(), err
+		n, err := h.ReadAt(ctx, data[len(data):cap(data)], int64(len(data)))
+		if data = data[:len(data)+n]; err != nil || n == 0 {
+			return data, err
 		}
-		buf.Write(p[:n])
+		data = slices.Grow(data, 1)
 	}
 }
 

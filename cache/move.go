@@ -103,7 +103,7 @@ func (c *Cache) movedAhead(dir Ino) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := c.moves.backlogs[dir]
-	if b == nil || len(b.keys) <= moveAhead {
+	if b == nil || len(b.keys) <= c.moves.ahead {
 		return nil, nil
 	}
 	settled := false
@@ -119,11 +119,11 @@ func (c *Cache) movedAhead(dir Ino) ([]string, error) {
 	if settled || b.since.IsZero() {
 		b.since = time.Now()
 	}
-	if err != nil || len(b.keys) <= moveAhead {
+	if err != nil || len(b.keys) <= c.moves.ahead {
 		b.since = time.Time{}
 		return nil, err
 	}
-	if time.Since(b.since) >= moveStall {
+	if time.Since(b.since) >= c.moves.stall {
 		return nil, nil
 	}
 	return b.keys, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/moorfs/moorfs/cache/remotetest"
 	"github.com/moorfs/moorfs/s3backend"
@@ -85,14 +84,16 @@ func TestLeftDirectoryStays(t *testing.T) {
 func TestMovesLeaveWorkersToCopies(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *Config) { c.MaxUploads = 1 })
-	for i := range moveAhead + 5*moveBatch {
+	const ahead = 5 * moveBatch
+	b.mu.Lock()
+	b.moves.ahead, b.moves.stall = ahead, slow
+	b.mu.Unlock()
+	for i := range ahead + 5*moveBatch {
 		b.mem.Set(fmt.Sprintf("p/a/%d", i), nil, nil)
 	}
 	b.mv("a", "z")
-	short, cancel := context.WithTimeout(t.Context(), moveStall-5*time.Second)
-	defer cancel()
-	b.ok(b.Drain(short, nil))
-	if n := len(b.mem.Keys()); n != moveAhead+5*moveBatch {
+	b.drain()
+	if n := len(b.mem.Keys()); n != ahead+5*moveBatch {
 		t.Errorf("%d objects", n)
 	}
 	if len(b.names(Root)) != 1 || len(b.moves.backlogs) != 0 {

@@ -3,6 +3,7 @@ package cache
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
 )
@@ -46,10 +47,13 @@ type moves struct {
 	owners   map[string]Ino // by source
 	pieces   int            // sources of directories that stand for a piece of a long name
 	backlogs map[Ino]*backlog
+
+	ahead int           // moveAhead
+	stall time.Duration // moveStall
 }
 
 func newMoves() moves {
-	return moves{sources: map[Ino]string{}, owners: map[string]Ino{}, backlogs: map[Ino]*backlog{}}
+	return moves{sources: map[Ino]string{}, owners: map[string]Ino{}, backlogs: map[Ino]*backlog{}, ahead: moveAhead, stall: moveStall}
 }
 
 // queued adds keys to the backlog of a move.

@@ -308,13 +308,14 @@ func (s *sweep) check() {
 		all[key] = ""
 	}
 	s.bucket(all)
-	for path, body := range s.files(Root, "") {
+	files := s.files(Root, "")
+	for path, body := range files {
 		if s.want["p/"+path] != body {
 			s.t.Errorf("%s reads %d bytes %.40q", path, len(body), body)
 		}
 	}
 	s.until("the close of every file", s.unused)
-	if n := len(s.files(Root, "")); n != len(s.want) {
+	if n := len(files); n != len(s.want) {
 		s.t.Errorf("%d files, want %d", n, len(s.want))
 	}
 }
