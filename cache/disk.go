@@ -71,10 +71,10 @@ func (c *Cache) openData(ino Ino) (*dataFile, error) {
 	if err := d.try(diskOpen); err != nil {
 		return nil, fmt.Errorf("data file of inode %d: %w", ino, err)
 	}
-	f, err := os.OpenFile(p, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openRegular(p)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = c.makeDataDir(ino); err == nil {
-			f, err = os.OpenFile(p, os.O_RDWR|os.O_CREATE, 0o600)
+			f, err = openRegular(p)
 		}
 	}
 	if err != nil {
@@ -82,6 +82,20 @@ func (c *Cache) openData(ino Ino) (*dataFile, error) {
 	}
 	d.File = f
 	return d, nil
+}
+
+// openRegular is os.OpenFile without its five calls that find out whether the
+// file can be polled.
+func openRegular(path string) (*os.File, error) {
+	for {
+		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+		if err == nil {
+			return os.NewFile(uintptr(fd), path), nil
+		}
+		if err != unix.EINTR {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
 }
 
 // makeDataDir makes the directory of an inode's data file, durably: it is one
@@ -152,6 +166,19 @@ func datasync(f *dataFile) error {
 		return fmt.Errorf("fdatasync %s: %w", filepath.Base(f.Name()), err)
 	}
 	return nil
+}
+
+// syncDisk has the file system of dir write what it has. What that made durable
+// is for the fdatasync of each file to say.
+func syncDisk(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync the disk: %w", err)
+	}
+	if err = unix.Syncfs(int(d.Fd())); err != nil {
+		err = fmt.Errorf("syncfs %s: %w", dir, err)
+	}
+	return errors.Join(err, d.Close())
 }
 
 // syncDir makes the names in a directory of the cache durable.
