@@ -113,3 +113,38 @@ func TestRebuildWithABadSidecar(t *testing.T) {
 		t.Errorf("the data file holds %q, %v", body, err)
 	}
 }
+
+// withoutItsIndex returns a bench on a copy of the cache's directory as it is
+// now, all but the journal. The first one must not be used any more.
+func (b *bench) withoutItsIndex(edit ...func(*Config)) *bench {
+	b.t.Helper()
+	return b.crash(append(edit, func(c *Config) { b.ok(os.RemoveAll(filepath.Join(c.Dir, "db"))) })...)
+}
+
+// What an fsync said of a file counts more than what its close, or the end of
+// its upload, had said before.
+func TestIndexRemovedAfterAnFsync(t *testing.T) {
+	t.Parallel()
+	for _, before := range []string{"closed", "sent"} {
+		t.Run(before, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			base := string(someBytes(9<<20, 1))
+			b.mem.Set("p/f", []byte(base), nil)
+			ino := b.lookup("f")
+			b.change(ino, []byte("first"), 0, false)
+			if before == "sent" {
+				b.drain()
+			}
+			h, err := b.Cache.Open(t.Context(), ino, OpenMode{Write: true})
+			b.ok(err)
+			defer h.Release()
+			b.put(h, []byte("second"), 8<<20)
+			b.ok(h.Sync(t.Context()))
+			after := b.withoutItsIndex()
+			after.ok(after.drainSoon())
+			after.noConflicts()
+			after.bucket(map[string]string{"p/f": "first" + base[5:8<<20] + "second" + base[8<<20+6:]})
+		})
+	}
+}

@@ -27,6 +27,7 @@ type sidecar struct {
 	Dirty   []extent.Range
 	Damaged []extent.Range `json:",omitempty"`
 	Clean   bool           // in the log: what was said before no longer holds
+	Said    int64          // when, in ns since 1970: of what the log and the sidecar say the later counts
 }
 
 // writeSidecar writes a dirty file's sidecar, durably; logSidecar only says it
@@ -80,6 +81,7 @@ func (c *Cache) sidecarOf(tx *journal.Tx, ino Ino, rec *journal.Inode) (s sideca
 }
 
 func (c *Cache) storeSidecar(s sidecar, durable bool) error {
+	s.Said = c.sidecarLog.stamp()
 	b, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("sidecar of inode %d: %w", s.Ino, err)
@@ -178,20 +180,14 @@ func (c *Cache) refreshSidecar(ino Ino) error {
 	return c.storeSidecar(s, false)
 }
 
-// readSidecars calls fn for what the sidecars and the log say of every inode.
+// readSidecars calls fn for what was said last of every inode, in its sidecar or
+// in the log.
 func (c *Cache) readSidecars(fn func(sidecar) error) error {
 	logged, err := c.sidecarLog.read()
 	if err != nil {
 		return err
 	}
-	for _, s := range logged {
-		if !s.Clean {
-			if err := fn(s); err != nil {
-				return err
-			}
-		}
-	}
-	return c.walkData(func(ino Ino, path string) error {
+	err = c.walkData(func(ino Ino, path string) error {
 		if !strings.HasSuffix(path, sidecarSuffix) {
 			return nil
 		}
@@ -204,11 +200,18 @@ func (c *Cache) readSidecars(fn func(sidecar) error) error {
 			c.cfg.Log.Error("cache: unreadable sidecar; its data file is kept", "file", path, "error", err)
 			return nil
 		}
-		if _, newer := logged[ino]; newer {
+		if l, found := logged[ino]; found && l.Said >= s.Said {
 			return nil
 		}
+		delete(logged, ino)
 		return fn(s)
 	})
+	for _, s := range logged {
+		if err == nil && !s.Clean {
+			err = fn(s)
+		}
+	}
+	return err
 }
 
 // walkData visits every file below data.

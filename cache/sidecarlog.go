@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // A sidecarLog holds what was said of inodes since the last sync, one JSON
@@ -17,8 +18,9 @@ import (
 type sidecarLog struct {
 	dir string
 
-	mu sync.Mutex // a leaf
-	f  *os.File
+	mu   sync.Mutex // a leaf
+	f    *os.File
+	last int64 // stamp given out or read
 }
 
 // sidecars is what the sidecars beside the data files do not say yet.
@@ -33,13 +35,27 @@ type turnedLog struct{ path string }
 func (l *sidecarLog) path() string   { return filepath.Join(l.dir, "sidecars.log") }
 func (l *sidecarLog) turned() string { return filepath.Join(l.dir, "sidecars.old") }
 
+// stamp returns the time, but never the same twice, nor one before what the log
+// has.
+func (l *sidecarLog) stamp() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stampLocked()
+}
+
+func (l *sidecarLog) stampLocked() int64 {
+	l.last = max(time.Now().UnixNano(), l.last+1)
+	return l.last
+}
+
 func (l *sidecarLog) add(s sidecar) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.Said = l.stampLocked()
 	b, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("sidecar log: %w", err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.f == nil {
 		if l.f, err = os.OpenFile(l.path(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
 			return fmt.Errorf("sidecar log: %w", err)
@@ -95,6 +111,8 @@ func (l *sidecarLog) closeLocked() error {
 // read returns the last that was said of each inode. A line that a crash cut
 // off says nothing.
 func (l *sidecarLog) read() (map[Ino]sidecar, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	last := map[Ino]sidecar{}
 	for _, path := range []string{l.turned(), l.path()} {
 		f, err := os.Open(path)
@@ -110,6 +128,7 @@ func (l *sidecarLog) read() (map[Ino]sidecar, error) {
 			var s sidecar
 			if json.Unmarshal(lines.Bytes(), &s) == nil && s.Ino != 0 {
 				last[s.Ino] = s
+				l.last = max(l.last, s.Said)
 			}
 		}
 		if err := errors.Join(lines.Err(), f.Close()); err != nil {
