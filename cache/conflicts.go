@@ -124,8 +124,11 @@ func (ch *change) rebuildAside(s sidecar) error {
 		return err
 	}
 	dirty := extent.New(s.Dirty...)
-	return errors.Join(ch.PutInode(s.Ino, &s.Inode),
-		ch.PutExtents(s.Ino, &journal.Extents{Present: dirty, Dirty: dirty.Clone(), Damaged: extent.New(s.Damaged...), Boot: ch.c.boot}),
+	e := &journal.Extents{Present: dirty, Dirty: dirty.Clone(), Damaged: extent.New(s.Damaged...), Boot: ch.c.boot}
+	if _, err := ch.c.cutOff(s.Ino, &s.Inode, e); err != nil {
+		return err
+	}
+	return errors.Join(ch.PutInode(s.Ino, &s.Inode), ch.PutExtents(s.Ino, e),
 		ch.noteConflict(journal.Conflict{Old: key, Ours: s.Inode.Base.ETag, When: ch.now, Ino: s.Ino}))
 }
 

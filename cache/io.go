@@ -262,27 +262,30 @@ func (c *Cache) shrink(f *file, size int64) error {
 		s.Truncate(size)
 	}
 	f.sums.truncate(size)
+	var rec *journal.Inode
 	err := c.update("shrunk", func(ch *change) error {
-		rec, found, err := ch.Inode(f.ino)
-		if err != nil || !found {
+		var found bool
+		var err error
+		if rec, found, err = ch.Inode(f.ino); err != nil || !found {
 			return errors.Join(err, ErrStale)
 		}
 		rec.Size = size
 		return errors.Join(ch.dirty(f.ino, rec, journal.ChangedData), ch.putExtents(f, f.extents()))
 	})
-	unlock()
 	if err != nil {
 		f.ext = before
 		return err
 	}
+	logged := f.logSidecar(rec)
+	unlock()
 	f.since.Truncate(size)
 	f.noted, f.size = true, size
 	f.modified()
 	if err := f.fd.Truncate(size); err != nil {
-		return fmt.Errorf("cache disk: %w", err)
+		return errors.Join(fmt.Errorf("cache disk: %w", err), logged)
 	}
 	f.account()
-	return nil
+	return logged
 }
 
 // cutData takes away what lies behind the end of the file in its data file,

@@ -149,9 +149,14 @@ func (ch *change) rebuildFile(s sidecar) error {
 	if rec.At != key {
 		known = journal.Base{}
 	}
+	e := &journal.Extents{Present: dirty, Dirty: dirty.Clone(), Damaged: extent.New(s.Damaged...), Boot: ch.c.boot}
+	if rec.Kind == File {
+		if _, err := ch.c.cutOff(s.Ino, &rec, e); err != nil {
+			return err
+		}
+	}
 	return errors.Join(ch.PutInode(s.Ino, &rec), ch.PutDirent(dir, rec.Name, journal.Dirent{Ino: s.Ino, Kind: rec.Kind}),
-		ch.PutExtents(s.Ino, &journal.Extents{Present: dirty, Dirty: dirty.Clone(), Damaged: extent.New(s.Damaged...), Boot: ch.c.boot}),
-		ch.wantInode(key, s.Ino, &rec, known))
+		ch.PutExtents(s.Ino, e), ch.wantInode(key, s.Ino, &rec, known))
 }
 
 // rebuildDirty queues a directory's own attributes again.

@@ -148,3 +148,48 @@ func TestIndexRemovedAfterAnFsync(t *testing.T) {
 		})
 	}
 }
+
+// A data file that is gone or cut, with the index, is no shorter file.
+func TestIndexRemovedAndDataFileCut(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.mem.Set("p/old", someBytes(3<<20, 1), nil)
+	inos := map[string]Ino{"old": b.lookup("old")}
+	b.change(inos["old"], someBytes(2<<20, 2), 1<<20, true)
+	for _, name := range []string{"cut", "gone"} {
+		inos[name] = b.write(Root, name, nil)
+		b.change(inos[name], someBytes(3<<20, 3), 0, true)
+	}
+	before := map[string]string{}
+	for _, key := range b.mem.Keys() {
+		body, _ := b.mem.Body(key)
+		before[key] = string(body)
+	}
+	after := b.withoutItsIndex(func(c *Config) {
+		b.ok(os.Truncate(b.dataIn(c.Dir, inos["old"]), 2<<20))
+		b.ok(os.Truncate(b.dataIn(c.Dir, inos["cut"]), 2<<20))
+		b.ok(os.Remove(b.dataIn(c.Dir, inos["gone"])))
+	})
+	after.refusedAsDamaged()
+	after.bucket(before)
+	for name := range inos {
+		_, err := after.readAt(after.lookup(name), 2<<20, 1)
+		after.is(err, ErrDamaged)
+	}
+}
+
+// What a program cut, with nothing closed since, is not taken for damage.
+func TestIndexRemovedAfterATruncate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	data := someBytes(3<<20, 1)
+	ino := b.write(Root, "f", data)
+	h, err := b.Cache.Open(t.Context(), ino, OpenMode{Write: true})
+	b.ok(err)
+	defer h.Release()
+	b.ok(h.Sync(t.Context()))
+	b.ok(h.truncate(t.Context(), 1<<20))
+	after := b.withoutItsIndex()
+	after.ok(after.drainSoon())
+	after.bucket(map[string]string{"p/f": string(data[:1<<20])})
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/moorfs/moorfs/cache/extent"
 	"github.com/moorfs/moorfs/cache/journal"
 )
 
@@ -65,24 +64,31 @@ func (ch *change) recoverCut(ino Ino, rec *journal.Inode, start journal.Start) e
 	if _, err := os.Lstat(ch.c.dataPath(ino)); err == nil && ch.c.reborn {
 		return nil // a program may have cut it, and the journal did not hear of it
 	}
-	here := e.Dirty
-	if rec.Base.ETag == "" {
-		here = extent.New(extent.Range{Off: 0, Len: rec.Size})
-	}
-	size, err := lengthOf(ch.c.dataPath(ino))
-	if err != nil {
+	if lost, err := ch.c.cutOff(ino, rec, e); err != nil || !lost {
 		return err
 	}
-	lost := here.Within(size, max(rec.Size-size, 0))
-	if len(lost) == 0 {
-		return nil
+	return ch.PutExtents(ino, e)
+}
+
+// cutOff notes as damaged what is nowhere else and lies behind the end of the
+// data file, and makes that as long as the file is. It reports whether there
+// was any.
+func (c *Cache) cutOff(ino Ino, rec *journal.Inode, e *journal.Extents) (lost bool, err error) {
+	size, err := lengthOf(c.dataPath(ino))
+	if err != nil {
+		return false, err
 	}
-	for _, r := range lost {
+	only := dirtyOf(rec, e)
+	gone := only.Within(size, max(rec.Size-size, 0))
+	if len(gone) == 0 {
+		return false, nil
+	}
+	for _, r := range gone {
 		e.Damaged.Add(r.Off, r.Len)
 	}
 	e.Present.Truncate(size)
 	e.Present.AddSet(e.Damaged)
-	f, err := ch.c.openData(ino)
+	f, err := c.openData(ino)
 	if err == nil {
 		err = f.Truncate(rec.Size)
 		if closed := f.Close(); err == nil {
@@ -90,13 +96,13 @@ func (ch *change) recoverCut(ino Ino, rec *journal.Inode, start journal.Start) e
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("recover inode %d: %w", ino, err)
+		return false, fmt.Errorf("recover inode %d: %w", ino, err)
 	}
-	ch.c.sidecarStale(ino)
-	ch.c.damage.note(0, e.Damaged.Len())
-	ch.c.cfg.Log.Error("cache: a data file was cut; what is missing is nowhere else, and the file is not sent until that is written anew",
+	c.sidecarStale(ino)
+	c.damage.note(0, e.Damaged.Len())
+	c.cfg.Log.Error("cache: a data file was cut; what is missing is nowhere else, and the file is not sent until that is written anew",
 		"name", rec.Name, "inode", ino, "bytes", e.Damaged.String())
-	return ch.PutExtents(ino, e)
+	return true, nil
 }
 
 // lengthOf returns a file's size, 0 if it is missing.
