@@ -321,3 +321,27 @@ func TestUnreadableDisk(t *testing.T) {
 		h.Release()
 	}
 }
+
+// Damage that is found by a write while the content is on its way does not
+// travel with it.
+func TestDamageMetByAWriteIsNotSent(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	data, next := someBytes(3<<20, 9), someBytes(2<<20, 10)
+	ino := b.write(Root, "f", data)
+	b.stopped(func() { b.flip(ino, 1<<20) })
+	h, err := b.Cache.Open(t.Context(), ino, OpenMode{Write: true})
+	b.ok(err)
+	defer h.Release()
+	j, _, err := b.begin(task{key: "p/f", asked: true})
+	b.ok(err)
+	b.put(h, next, 0)
+	sent, err := b.transfer(t.Context(), j)
+	b.end(j, sent, err)
+	if body, there := b.mem.Body("p/f"); there && !bytes.Equal(body, data) {
+		t.Error("the bucket has a content that the file never had")
+	}
+	b.ok(h.Flush(t.Context()))
+	b.ok(b.drainSoon())
+	b.bucket(map[string]string{"p/f": string(next) + string(data[2<<20:])})
+}

@@ -179,6 +179,9 @@ func (f *file) beforeOverwrite(off, n int64) error {
 	if err := f.outdate(extent.Range{Off: off, Len: n}); err != nil {
 		return err
 	}
+	if z := f.frozen; z != nil && f.lost(extent.Range{Off: off, Len: min(n, z.size-off)}) != nil {
+		f.thaw() // saved, the damaged bytes would be sent for good ones
+	}
 	if err := f.freeze(off, n); err != nil {
 		return err
 	}
