@@ -105,7 +105,9 @@ func (db *DB) Close() error {
 		})
 	}
 	// The mark says that all before it is on disk, hence comes only with it.
-	err = errors.Join(err, db.Sync())
+	if err = errors.Join(err, db.Sync()); err == nil && db.visit {
+		db.end.release()
+	}
 	if closing := db.badger.Close(); closing != nil {
 		err = errors.Join(err, fmt.Errorf("journal: close: %w", closing))
 	}
@@ -169,8 +171,10 @@ func (db *DB) checkEnd(tx *Tx, boot string) error {
 	return db.end.check(tx, !found || s.clean || s.boot != "" && s.boot == boot)
 }
 
-// beginVisit only reads the marks.
+// beginVisit only reads the marks. That of the end is not moved before all is
+// durable: after an orderly close it is believed, whatever the boot.
 func (db *DB) beginVisit(_ Identity, start *Start) error {
+	defer db.end.hold()
 	return db.View(func(tx *Tx) error {
 		if err := db.checkEnd(tx, start.Boot); err != nil {
 			return err

@@ -234,3 +234,30 @@ func TestBallast(t *testing.T) {
 		t.Errorf("a full disk gives %v", err)
 	}
 }
+
+// A power cut during a visit is no damage: what was journalled last is not there,
+// but the mark of the journal's end may be.
+func TestPowerCutDuringAVisit(t *testing.T) {
+	before, after := t.TempDir(), t.TempDir()
+	db, _ := open(t, filepath.Join(before, "db"))
+	must(t, db.Close())
+	must(t, os.CopyFS(after, os.DirFS(before))) // what is on the disk
+	o := options(t, filepath.Join(before, "db"))
+	o.Visit = true
+	visit, _, err := journal.Open(o)
+	must(t, err)
+	update(t, visit, func(tx *journal.Tx) error { return tx.PutInode(5, &journal.Inode{}) })
+	mark, err := os.ReadFile(filepath.Join(before, "journal.end")) // what the kernel may have written
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(after, "journal.end"), mark, 0o600))
+	o = options(t, filepath.Join(after, "db"))
+	o.Boot = "another"
+	db, start, err := journal.Open(o)
+	must(t, err)
+	if !start.Clean {
+		t.Error("the end of the last user is forgotten")
+	}
+	must(t, errors.Join(db.Close(), visit.Close()))
+	db, _ = open(t, filepath.Join(before, "db"))
+	must(t, db.Close())
+}
