@@ -145,8 +145,9 @@ func (c *Cache) Close() error {
 	c.stop()
 	c.running.Wait()
 	c.queue.wait()
+	errs := []error{c.syncData()}
 	c.removeCondemned()
-	errs := []error{c.refreshSidecars()}
+	errs = append(errs, c.refreshSidecars())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, f := range c.files {

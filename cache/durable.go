@@ -83,6 +83,11 @@ func (c *Cache) refused(op string, keys []string, why string) error {
 
 // syncAll makes everything durable that is only in the kernel's memory.
 func (c *Cache) syncAll() error {
+	return errors.Join(c.syncData(), c.refreshSidecars(), c.db.Sync(), c.db.Collect())
+}
+
+// syncData makes the bytes of all files with changes durable, and journals that.
+func (c *Cache) syncData() error {
 	var errs []error
 	for _, f := range c.inUse() {
 		f.mu.RLock()
@@ -93,8 +98,7 @@ func (c *Cache) syncAll() error {
 		}
 		c.unpin(f)
 	}
-	errs = append(errs, c.syncClosed(), c.refreshSidecars(), c.db.Sync(), c.db.Collect())
-	return errors.Join(errs...)
+	return errors.Join(errors.Join(errs...), c.syncClosed())
 }
 
 // syncClosed makes durable the dirty files that were closed without fsync.
@@ -117,10 +121,7 @@ func (c *Cache) syncClosed() error {
 		disk = syncDisk(c.cfg.Dir)
 	}
 	for _, ino := range inos {
-		if err != nil || c.ctx.Err() != nil {
-			break
-		}
-		err = c.syncOne(ino)
+		err = errors.Join(err, c.syncOne(ino))
 	}
 	return errors.Join(disk, err)
 }

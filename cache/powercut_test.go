@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/moorfs/moorfs/cache/extent"
 	"github.com/moorfs/moorfs/cache/journal"
@@ -309,5 +312,45 @@ func TestPowerCutForgetsARename(t *testing.T) {
 	after.listed(Root, "b")
 	if got := after.read(Root, "b"); string(got) != "a" {
 		t.Errorf("b reads %q", got)
+	}
+}
+
+// What was closed is durable once the cache is, with or without an fsync.
+func TestCloseOfTheCacheIsDurable(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ino := b.write(Root, "closed", []byte("closed"))
+	_, h, err := b.Create(t.Context(), Root, "open", New{Mode: 0o600})
+	b.ok(err)
+	b.put(h, []byte("open"), 0)
+	b.stopped(func() {})
+	for name, ino := range map[string]Ino{"closed": ino, "open": h.Ino()} {
+		if e := b.extents(ino); !e.Synced || !e.Loose.Empty() {
+			t.Errorf("%s: the journal has %+v", name, e)
+		}
+		if got := b.read(Root, name); string(got) != name {
+			t.Errorf("%s reads %q", name, got)
+		}
+	}
+}
+
+// A file that cannot be made durable does not keep others from it.
+func TestOneSyncFails(t *testing.T) {
+	t.Parallel()
+	var fails atomic.Bool
+	b := newBench(t, func(c *Config) {
+		c.diskFails = func(op diskOp) error {
+			if op == diskSync && fails.Swap(false) {
+				return unix.EIO
+			}
+			return nil
+		}
+	})
+	b.write(Root, "a", []byte("a"))
+	other := b.write(Root, "b", []byte("b"))
+	fails.Store(true)
+	b.is(b.syncAll(), unix.EIO)
+	if e := b.extents(other); !e.Synced {
+		t.Errorf("the journal has %+v", e)
 	}
 }
