@@ -37,6 +37,7 @@ type Cache struct {
 	reaper
 	lingering
 	condemned
+	ordered
 	sidecars
 	news
 	looks
@@ -49,7 +50,7 @@ type Cache struct {
 	moved     atomic.Int64  // steps of moves of directories
 	downloads chan struct{} // a place for each request that brings content
 
-	// mu guards names, inode records, rows and files. Order: mu → file.mu →
+	// mu guards names, inode records, rows and files. Order: ordered.turns → mu → file.mu →
 	// journal transaction, space, freshness. Never held for a data file's
 	// bytes or the network.
 	mu     sync.RWMutex

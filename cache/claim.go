@@ -127,7 +127,7 @@ func (c *Cache) beginClaim(at dirName, n New) (cl *claim, err error) {
 
 // putClaim puts the empty object.
 func (c *Cache) putClaim(ctx context.Context, cl *claim) (err error) {
-	if err := c.db.Sync(); err != nil { // a claim that a power cut makes forgotten would stay
+	if err := c.syncJournal(); err != nil { // a claim that a power cut makes forgotten would stay
 		return err
 	}
 	meta := encodeMeta(cl.rec)

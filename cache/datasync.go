@@ -17,6 +17,7 @@ type durability struct {
 	since   extent.Set // what became loose since the last fdatasync began
 	rewrote extent.Set // what was written since then, loose or not
 	unsaid  bool       // the journal does not know of that fdatasync
+	cut     bool       // the file was made shorter since the last fdatasync
 }
 
 // unsynced reports whether the data file changed since it was last known to be
@@ -72,6 +73,7 @@ func (c *Cache) syncFile(f *file) error {
 		}
 		f.mu.Lock()
 		f.synced, f.unsaid = upTo, true
+		f.cut = f.cut && f.unsynced()
 		f.ext.Loose, f.since = f.since, extent.Set{}
 		f.mu.Unlock()
 	}

@@ -78,6 +78,8 @@
 // nonces of our sessions (nonce.go), that one is taken. What must not be done
 // before the journal is durable: replace an object that was another inode's,
 // begin an upload in parts (mustRemember), and remove a data file (condemned).
+// What must be durable before the journal is: the bytes of a file that took the
+// place of an older content without an fsync (ordered).
 // Listings of before are not believed (news).
 //
 // # When the index is lost

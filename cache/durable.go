@@ -20,9 +20,9 @@ const syncTogether = 32
 // SyncDir is fsync(2) of a directory: the names in it survive power loss, or
 // with DurableBucket are so in the bucket.
 func (c *Cache) SyncDir(ctx context.Context, dir Ino) error {
-	err := c.db.Sync()
+	err := c.syncJournal()
 	if err == nil && c.cfg.Durability == DurableBucket {
-		err = errors.Join(c.flushNames(ctx, dir), c.db.Sync())
+		err = errors.Join(c.flushNames(ctx, dir), c.syncJournal())
 	}
 	if err != nil {
 		return &Error{"fsync", c.pathOf(dir), err}
@@ -83,7 +83,7 @@ func (c *Cache) refused(op string, keys []string, why string) error {
 
 // syncAll makes everything durable that is only in the kernel's memory.
 func (c *Cache) syncAll() error {
-	return errors.Join(c.syncData(), c.refreshSidecars(), c.db.Sync(), c.db.Collect())
+	return errors.Join(c.syncData(), c.refreshSidecars(), c.syncJournal(), c.db.Collect())
 }
 
 // syncData makes the bytes of all files with changes durable, and journals that.

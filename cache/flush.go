@@ -139,7 +139,7 @@ func (c *Cache) send(ctx context.Context, j *job) (s3backend.Object, error) {
 		return s3backend.Object{}, err
 	}
 	if c.mustRemember(j) {
-		if err := c.db.Sync(); err != nil {
+		if err := c.syncJournal(); err != nil {
 			return s3backend.Object{}, err
 		}
 	}

@@ -181,7 +181,7 @@ func (h *Handle) Sync(ctx context.Context) error {
 	if err := c.syncFile(h.f); err != nil {
 		return &Error{"fsync", c.pathOf(h.f.ino), err}
 	}
-	if err := c.db.Sync(); err != nil {
+	if err := c.syncJournal(); err != nil {
 		return &Error{"fsync", c.pathOf(h.f.ino), err}
 	}
 	if c.cfg.Durability == DurableBucket {
@@ -268,6 +268,9 @@ func (c *Cache) saveLocked(f *file, synced bool) error {
 		}
 		f.lastSync = time.Now()
 		return errors.Join(f.saySynced(), f.writeSidecar(nil))
+	}
+	if !synced && f.cut { // it may be all of a new content
+		c.bytesFirst(f.ino)
 	}
 	var rec *journal.Inode
 	err := c.update("changed", func(ch *change) error {

@@ -282,7 +282,7 @@ func (c *Cache) shrink(f *file, size int64) error {
 	logged := f.logSidecar(rec)
 	unlock()
 	f.since.Truncate(size)
-	f.noted, f.size = true, size
+	f.noted, f.size, f.cut = true, size, true
 	f.modified()
 	if err := f.fd.Truncate(size); err != nil {
 		return errors.Join(fmt.Errorf("cache disk: %w", err), logged)

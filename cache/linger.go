@@ -43,7 +43,11 @@ func (c *Cache) removeCondemned() bool {
 	if len(inos) == 0 {
 		return false
 	}
-	if err := c.db.Sync(); err != nil {
+	err := c.syncOrder() // what took the place of these
+	if err == nil {
+		err = c.syncJournal()
+	}
+	if err != nil {
 		c.cfg.Log.Error("cache: data files stay until the next mount", "files", len(inos), "error", err)
 		return false
 	}

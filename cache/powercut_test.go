@@ -353,4 +353,12 @@ func TestOneSyncFails(t *testing.T) {
 	if e := b.extents(other); !e.Synced {
 		t.Errorf("the journal has %+v", e)
 	}
+	saved := b.write(Root, "c", []byte("c"))
+	b.mv("c", "b")
+	fails.Store(true)
+	b.ok(b.SyncDir(t.Context(), Root))
+	b.ok(b.SyncDir(t.Context(), Root))
+	if e := b.extents(saved); !e.Synced {
+		t.Errorf("it is not tried again: the journal has %+v", e)
+	}
 }

@@ -42,6 +42,13 @@ func (c *Cache) rename(ctx context.Context, r Rename) error {
 			return err
 		}
 	}
+	if target != 0 && !r.Exchange && !r.NoReplace {
+		done, err := c.replaces(from)
+		if err != nil {
+			return err
+		}
+		defer done()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.update("renamed", func(ch *change) error { return ch.rename(r) })

@@ -282,7 +282,7 @@ func (c *Cache) flushInode(ctx context.Context, ino Ino) error {
 		return err
 	}
 	if w.failure == "" {
-		return c.db.Sync() // else a power cut brings back that it is to be sent
+		return c.syncJournal() // else a power cut brings back that it is to be sent
 	}
 	return c.refused("flush", []string{key}, w.failure)
 }
