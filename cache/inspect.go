@@ -246,21 +246,25 @@ func (v *verifier) stray(ino Ino, known bool) error {
 }
 
 // sidecars finds data files that the index does not know and that may be the
-// only copy of something.
+// only copy of something, also those that a mount has put aside.
 func (v *verifier) sidecars() error {
-	return v.c.walkData(func(ino Ino, path string) error {
+	unknown := func(path, what string) {
+		v.found(Problem{File: path, What: "an unsent file that the index does not know" + what, Only: true, Unknown: true})
+	}
+	err := v.c.walkData(func(ino Ino, path string) error {
 		if !strings.HasSuffix(path, sidecarSuffix) {
 			return nil
 		}
 		_, err := v.c.record(ino)
 		if errors.Is(err, ErrStale) {
 			if _, gone := os.Lstat(path); gone == nil {
-				v.found(Problem{File: strings.TrimSuffix(path, sidecarSuffix), What: "an unsent file that the index does not know", Only: true, Unknown: true})
+				unknown(strings.TrimSuffix(path, sidecarSuffix), "")
 			}
 			return nil
 		}
 		return err
 	})
+	return errors.Join(err, v.c.strays(func(path, key string) { unknown(path, fmt.Sprintf(", put aside: was %q", key)) }))
 }
 
 func (v *verifier) found(p Problem) { v.report.Problems = append(v.report.Problems, p) }

@@ -109,7 +109,7 @@ func TestRebuildWithABadSidecar(t *testing.T) {
 	b.ok(b.drainSoon())
 	b.bucket(map[string]string{"p/good": "good"})
 	b.reopen()
-	if body, err := os.ReadFile(b.dataPath(bad)); err != nil || string(body) != "bad" {
+	if body, err := os.ReadFile(filepath.Join(b.cfg.Dir, strayDir, filepath.Base(b.dataPath(bad)))); err != nil || string(body) != "bad" {
 		t.Errorf("the data file holds %q, %v", body, err)
 	}
 }

@@ -176,6 +176,9 @@ func (ch *change) recoverFile(ino Ino, rec *journal.Inode, start journal.Start) 
 		rec.State = journal.Dirty
 	}
 	rec.Torn = rec.Torn || ch.c.reborn
+	if ch.c.reborn { // that of a removed file went before its name did for good
+		ch.c.sidecarStale(ino)
+	}
 	if rec.Kind != File {
 		return ch.PutInode(ino, rec)
 	}
@@ -306,12 +309,12 @@ func (c *Cache) countData() error {
 			return os.Remove(path)
 		}
 		if strings.HasSuffix(path, sidecarSuffix) {
-			return nil
+			return c.countSidecar(ino)
 		}
-		var keep bool
+		var known, keep bool
 		err := c.view(func(tx *journal.Tx) error {
 			rec, found, err := tx.Inode(ino)
-			if err != nil || !found {
+			if known = found; err != nil || !found {
 				return err
 			}
 			_, present, err := tx.Extents(ino)
@@ -321,9 +324,8 @@ func (c *Cache) countData() error {
 		if err != nil {
 			return err
 		}
-		if _, err := os.Lstat(path + sidecarSuffix); err == nil && !keep {
-			c.cfg.Log.Error("cache: a dirty data file is unknown to the journal; it is kept", "file", path)
-			keep = true
+		if _, err := os.Lstat(path + sidecarSuffix); err == nil && !known {
+			return nil // the sidecar, which comes next, says what becomes of it
 		}
 		used := blocksOf(path)
 		c.space.add(used)

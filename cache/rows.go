@@ -66,6 +66,9 @@ func (c *Cache) commit(in func(string, func(*journal.Tx) error) error, name stri
 	if len(ch.poke) > 0 {
 		c.queue.tell(ch.poke)
 	}
+	for _, ino := range ch.gone {
+		c.removeSidecar(ino) // or after a kill its data file would seem to be the only copy of something
+	}
 	c.condemn(ch.gone)
 	for _, ino := range ch.evicted {
 		c.removeData(ino)

@@ -110,7 +110,7 @@ func adviceFor(r cache.Report) string {
 		parts = append(parts, fmt.Sprintf("%s of data that is nowhere else: write these files anew, or copy out what is left with \"moorfs cache recover --to DIR\"", plural(dirty, "damage")))
 	}
 	if unknown > 0 {
-		parts = append(parts, fmt.Sprintf("%s that the index does not know: keep the directory and report this", plural(unknown, "file")))
+		parts = append(parts, fmt.Sprintf("%s that the index does not know: look at what is in them, then remove them with their .meta files", plural(unknown, "file")))
 	}
 	return strings.Join(parts, "; ")
 }
