@@ -418,13 +418,13 @@ func (q *queue) kick(keys []string) {
 	})
 }
 
-// kickOthers makes everything but one key urgent, and reports whether there is
-// anything that could move.
-func (q *queue) kickOthers(own string) bool {
+// kickOthers makes everything but one key urgent, and but those to be spared; it
+// reports whether there is anything that could move.
+func (q *queue) kickOthers(own string, spared map[string]bool) bool {
 	s := q.stats.Load()
 	q.do(func() {
 		for _, it := range q.items {
-			if it.key != own && !it.refused {
+			if it.key != own && !it.refused && !spared[it.key] {
 				q.hurry(it)
 			}
 		}

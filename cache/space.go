@@ -16,7 +16,11 @@ const (
 	// stallLimit is how long a writer waits for space while nothing is on its
 	// way to the bucket although that can be reached.
 	stallLimit = 30 * time.Second
-	blockSize  = 4096
+	// openStall is how long a writer waits for space while nothing that is
+	// closed is on its way, before other files that are still being written are
+	// sent as they are.
+	openStall = 2 * time.Second
+	blockSize = 4096
 )
 
 // space counts the disk that data files take and orders those nobody uses by
@@ -233,7 +237,11 @@ func (c *Cache) reserve(ctx context.Context, f *file, n int64) error {
 	tick := time.NewTicker(spaceTick)
 	defer tick.Stop()
 	for !c.makeRoom(n) {
-		if !c.queue.kickOthers(c.keyOfInode(f.ino)) {
+		var spared map[string]bool
+		if time.Since(since) < openStall {
+			spared = c.beingWritten()
+		}
+		if !c.queue.kickOthers(c.keyOfInode(f.ino), spared) {
 			return ErrNoSpace
 		}
 		if now := c.progress(); now != sent || c.isSending() || c.net.state() == Offline {
@@ -250,6 +258,24 @@ func (c *Cache) reserve(ctx context.Context, f *file, n int64) error {
 		}
 	}
 	return nil
+}
+
+// beingWritten returns the keys of the files that are open for writing: nobody
+// is to see half a copy.
+func (c *Cache) beingWritten() map[string]bool {
+	var inos []Ino
+	c.mu.RLock()
+	for ino, f := range c.files {
+		if f.isWritten() {
+			inos = append(inos, ino)
+		}
+	}
+	c.mu.RUnlock()
+	keys := make(map[string]bool, len(inos))
+	for _, ino := range inos {
+		keys[c.keyOfInode(ino)] = true
+	}
+	return keys
 }
 
 // isSending reports whether any content is on its way: over a slow line that

@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -283,5 +284,36 @@ func TestConflictOfALongestKey(t *testing.T) {
 	}), "ours")
 	if rec, err := b.record(ino); !found && (err != nil || rec.State == journal.Flushing) {
 		t.Errorf("drain: %v; ours is neither in the bucket nor refused: state %v", drained, rec)
+	}
+}
+
+// Room is made of what is closed; what is still being written is sent only if
+// nothing else can make room.
+func TestFullCacheSparesWhatIsBeingWritten(t *testing.T) {
+	t.Parallel()
+	for _, closed := range []bool{true, false} {
+		t.Run(fmt.Sprintf("something is closed %v", closed), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(c *Config) { c.Size, c.ReadAhead = 20<<20, 1<<20 })
+			half, one := someBytes(1<<20, 1), someBytes(14<<20, 2)
+			if closed {
+				b.write(Root, "one", one)
+			} else {
+				half = append(half, one...)
+			}
+			_, open, err := b.Create(t.Context(), Root, "half", New{Mode: 0o600})
+			b.ok(err)
+			defer open.Release()
+			b.put(open, half, 0)
+			b.write(Root, "two", someBytes(8<<20, 3)) // waits for room
+			urgent := make(chan bool)
+			b.queue.do(func() {
+				it := b.queue.items["p/half"]
+				urgent <- it == nil || it.urgent
+			})
+			if sent := <-urgent; sent == closed {
+				t.Errorf("what is being written is sent: %v", sent)
+			}
+		})
 	}
 }
