@@ -362,3 +362,43 @@ func TestOneSyncFails(t *testing.T) {
 		t.Errorf("it is not tried again: the journal has %+v", e)
 	}
 }
+
+// What a kill left in the kernel's memory is not called durable because an
+// earlier content was: an fsync after the kill makes it so.
+func TestFsyncAfterAKill(t *testing.T) {
+	t.Parallel()
+	for _, based := range []bool{false, true} {
+		t.Run(fmt.Sprintf("in the bucket before %v", based), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			ino := b.write(Root, "f", someBytes(3<<20-50, 1))
+			if based {
+				b.drain()
+			}
+			h, err := b.Cache.Open(t.Context(), ino, OpenMode{Write: true})
+			b.ok(err)
+			defer h.Release()
+			b.put(h, []byte("durable"), 0)
+			b.ok(h.Sync(t.Context()))
+			b.put(h, []byte("not durable"), 100)
+			b.put(h, []byte("nor this"), 3<<20-50)
+			after := b.crash()
+			want := someBytes(3<<20-50, 1)
+			copy(want, "durable")
+			copy(want[100:], "not durable")
+			if got := after.read(Root, "f"); string(got) != string(want)+"nor this" {
+				t.Fatalf("%d bytes, other than what was written", len(got))
+			}
+			if e := after.extents(ino); e.Synced || based && !e.Loose.Overlaps(3<<20-50, 1) {
+				t.Errorf("after the kill the journal has %+v", e)
+			}
+			again, err := after.Cache.Open(t.Context(), ino, OpenMode{})
+			b.ok(err)
+			defer again.Release()
+			b.ok(again.Sync(t.Context()))
+			if e := after.extents(ino); !e.Synced || !e.Loose.Empty() {
+				t.Errorf("after an fsync the journal has %+v", e)
+			}
+		})
+	}
+}

@@ -216,6 +216,9 @@ func (ch *change) recoverFile(ino Ino, rec *journal.Inode, start journal.Start) 
 			rec.Size = min(rec.Size, max(rec.Base.Size, endOf(e.Dirty)))
 		}
 	}
+	if ch.c.crashed && start.SameBoot { // what was written last may be in the kernel's memory alone
+		e.Synced = false
+	}
 	e.Touched = extent.Set{}
 	e.Damaged.Truncate(rec.Size)
 	if err == nil && size > rec.Size { // bytes behind the end must not show in a hole later
@@ -270,6 +273,9 @@ func (ch *change) recoverPartial(rec *journal.Inode, e *journal.Extents, size in
 			}
 			if e.Present.Contains(off, min(n, max(rec.Size-off, 0))) && off < rec.Size {
 				e.Dirty.Add(off, n)
+				for _, gap := range e.Present.Missing(off, n) {
+					e.Loose.Add(gap.Off, gap.Len)
+				}
 				e.Present.Add(off, n)
 				rec.Size = max(rec.Size, min(size, off+n))
 				rec.Changed |= journal.ChangedData
