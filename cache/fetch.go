@@ -324,10 +324,14 @@ func (f *file) readHere(s fetchSpan, p []byte) ([]extent.Range, objectAt, error)
 
 // readCurrent reads missing bytes from the object the file descends from. When
 // that is gone because a flush of this very file replaced it, the new object
-// has the same bytes there.
+// has the same bytes there. When others did, and its old version can still be
+// read, the next open asks what is there now.
 func (f *file) readCurrent(ctx context.Context, p []byte, off int64, o objectAt) error {
 	for {
-		err := f.c.readBaseContext(ctx, p, off, o)
+		old, err := f.c.readBaseContext(ctx, p, off, o)
+		if old {
+			f.c.fresh.doubt(f.ino)
+		}
 		if !errors.Is(err, ErrStale) {
 			return err
 		}
@@ -384,10 +388,10 @@ func (c *Cache) recognise(ctx context.Context, f *file, o objectAt) (objectAt, b
 func (f *file) readBase(p []byte, off int64, o objectAt) (int, error) {
 	ctx, cancel := context.WithTimeout(f.c.ctx, f.c.cfg.ReadTimeout)
 	defer cancel()
-	err := f.c.readBaseContext(ctx, p, off, o)
+	_, err := f.c.readBaseContext(ctx, p, off, o)
 	if errors.Is(err, ErrStale) {
 		if next, ours := f.c.recognise(ctx, f, o); ours {
-			err = f.c.readBaseContext(ctx, p, off, next)
+			_, err = f.c.readBaseContext(ctx, p, off, next)
 		}
 	}
 	if err != nil {
@@ -403,24 +407,25 @@ type objectAt struct {
 }
 
 // readBaseContext fills p with exactly the bytes of one version. If that was
-// replaced it is asked for by its version id; ErrStale when it is gone.
-func (c *Cache) readBaseContext(ctx context.Context, p []byte, off int64, o objectAt) error {
+// replaced it is asked for by its version id, and old is true; ErrStale when it
+// is gone.
+func (c *Cache) readBaseContext(ctx context.Context, p []byte, off int64, o objectAt) (old bool, err error) {
 	g := s3backend.Get{Key: o.key, At: o.base.ETag, Range: s3backend.Range{Off: off, Len: int64(len(p))}, Size: o.base.Size}
-	err := c.get(ctx, g, p)
+	err = c.get(ctx, g, p)
 	if k := s3backend.KindOf(err); err != nil && (k == s3backend.Changed || k == s3backend.NotFound) {
 		if o.base.Version != "" && o.base.Version != "null" {
-			g.Version = o.base.Version
+			g.Version, old = o.base.Version, true
 			err = c.get(ctx, g, p)
 			k = s3backend.KindOf(err)
 		}
 		if err != nil && (k == s3backend.Changed || k == s3backend.NotFound) {
-			return fmt.Errorf("%w: %w", ErrStale, err)
+			return old, fmt.Errorf("%w: %w", ErrStale, err)
 		}
 	}
 	if err != nil && ctx.Err() != nil && c.ctx.Err() == nil && s3backend.KindOf(err) == s3backend.Other {
-		return &s3backend.Error{Op: "get", Key: o.key, Kind: s3backend.Offline, Err: err}
+		return old, &s3backend.Error{Op: "get", Key: o.key, Kind: s3backend.Offline, Err: err}
 	}
-	return err
+	return old, err
 }
 
 // get fills p. Content that turns out not to be the object's only at its end

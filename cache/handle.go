@@ -96,11 +96,11 @@ func (c *Cache) openByContent(ctx context.Context, h *Handle, rec *journal.Inode
 		return h, nil
 	}
 	_, err := h.f.fetch(ctx, fetchSpan{n: rec.Size, unit: fetchUnit}, make([]byte, rec.Size))
-	if err == nil {
+	if err == nil && !c.fresh.doubted(h.f.ino) {
 		c.fresh.saw(h.f.ino, began)
 		return h, nil
 	}
-	if errors.Is(err, ErrStale) {
+	if err == nil || errors.Is(err, ErrStale) { // the old version, or none
 		if err = c.revalidate(ctx, h.f.ino, rec); err == nil {
 			return h, nil
 		}

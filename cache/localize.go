@@ -122,7 +122,7 @@ func (c *Cache) fetchMarker(ctx context.Context, rec *journal.Inode) (string, er
 		return "", fmt.Errorf("the marker %q holds %d bytes; move it by hand", rec.At, rec.Base.Size)
 	}
 	body := make([]byte, rec.Base.Size)
-	err := c.readBaseContext(ctx, body, 0, objectAt{rec.Base, rec.At})
+	_, err := c.readBaseContext(ctx, body, 0, objectAt{rec.Base, rec.At})
 	if errors.Is(err, ErrStale) {
 		return "", nil
 	}
