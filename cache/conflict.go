@@ -139,6 +139,26 @@ func (ch *change) loseSource(j *job, r *journal.Row, rec *journal.Inode) (outcom
 	return outcome{settled: true}, nil
 }
 
+// errTwoMarkers says that a directory cannot have what two markers hold.
+var errTwoMarkers = errors.New("others gave the directory a marker that holds bytes, as ours does: remove one of them")
+
+// shareMarker keeps what others put into the marker of a directory that was made
+// or renamed here, and has it carry our attributes.
+func (ch *change) shareMarker(j *job, r *journal.Row, rec *journal.Inode, e *conflictError) (outcome, error) {
+	if rec.Base.Size > 0 && rec.At != "" || rec.Target != "" {
+		return ch.retryLater(j, r, rec, fmt.Errorf("%w: %w", errTwoMarkers, e))
+	}
+	setKnown(r, baseOf(e.theirs))
+	r.NonceGen = otherInode // of a marker without those bytes
+	err := ch.release(rec.At, j.row.Ino)
+	theirs := journal.Inode{Kind: Dir}
+	decodeMeta(&theirs, e.theirs)
+	rec.Base, rec.At, rec.Changed = baseOf(e.theirs), "", journal.ChangedMeta
+	rec.Meta, rec.Headers, rec.StorageClass, rec.Tags = theirs.Meta, theirs.Headers, theirs.StorageClass, theirs.Tags
+	o, again := ch.tryAgain(j, r, rec)
+	return o, errors.Join(err, again)
+}
+
 // A parking place is a free name for a file that met a foreign change.
 type parking struct {
 	dir       Ino

@@ -239,6 +239,8 @@ func (ch *change) failed(j *job, r *journal.Row, cause error) (outcome, error) {
 		return ch.tryAgain(j, r, rec)
 	case errors.As(cause, &conflict) && r.Want == journal.WantInode && r.Ino == j.row.Ino && rec.Kind != Dir:
 		return ch.conflict(j, r, rec, conflict)
+	case errors.As(cause, &conflict) && r.Want == journal.WantInode && r.Ino == j.row.Ino && conflict.theirs.Size > 0:
+		return ch.shareMarker(j, r, rec, conflict)
 	case errors.As(cause, &conflict): // a marker others wrote, or a key nobody wants any more
 		setKnown(r, baseOf(conflict.theirs))
 		return ch.tryAgain(j, r, rec)
@@ -276,7 +278,7 @@ func (ch *change) tryAgain(j *job, r *journal.Row, rec *journal.Inode) (outcome,
 // waits for a person, a new change, or a long while.
 func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause error) (outcome, error) {
 	kind := s3backend.KindOf(cause)
-	out := outcome{failure: oneLine(cause), network: ofNetwork(kind), refused: refusal(kind) || errors.Is(cause, ErrStale) || errors.Is(cause, ErrNameTooLong) || errors.Is(cause, ErrDamaged)}
+	out := outcome{failure: oneLine(cause), network: ofNetwork(kind), refused: refusal(kind) || errors.Is(cause, ErrStale) || errors.Is(cause, ErrNameTooLong) || errors.Is(cause, ErrDamaged) || errors.Is(cause, errTwoMarkers)}
 	e, wait := flushRetry, backoff(r.Attempts)
 	if out.refused {
 		e, wait = flushRefused, refusedFor(kind)
