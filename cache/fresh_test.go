@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"sync"
@@ -202,4 +203,42 @@ func TestReadDirTrustsNoEarlierListing(t *testing.T) {
 		t.Errorf("the second sees %+v", got)
 	}
 	<-first
+}
+
+// Who shares a listing with somebody who gives up is not made to give up, too.
+func TestListingOfACallerWhoGivesUp(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	b.mem.Set("p/a", []byte("a"), nil)
+	came, first := make(chan struct{}), true
+	faults.Hook(func(ctx context.Context, c remotetest.Call) error {
+		if c.Op != "list" || !first {
+			return nil
+		}
+		first = false
+		close(came)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	impatient, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	given := make(chan error, 1)
+	go func() {
+		_, err := b.ReadDir(impatient, Root, "", 10)
+		given <- err
+	}()
+	<-came
+	patient := make(chan error, 1)
+	go func() {
+		entries, err := b.ReadDir(t.Context(), Root, "", 10)
+		if err == nil && len(entries) != 1 {
+			err = fmt.Errorf("reads %+v", entries)
+		}
+		patient <- err
+	}()
+	time.AfterFunc(50*time.Millisecond, giveUp) // the other waits by then
+	if err := <-patient; err != nil {
+		t.Errorf("the patient one: %v", err)
+	}
+	b.is(<-given, context.Canceled)
 }

@@ -142,10 +142,11 @@ func (c *Cache) listAsOf(ctx context.Context, dir Ino, firstPage bool, since tim
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if ls.err != nil || !ls.begun.Before(since) && (ls.complete || firstPage) {
+		gaveUp := errors.Is(ls.err, context.Canceled)
+		if !gaveUp && (ls.err != nil || !ls.begun.Before(since) && (ls.complete || firstPage)) {
 			return ls.err
 		}
-		return c.listAsOf(ctx, dir, firstPage, since) // older, or the first page only
+		return c.listAsOf(ctx, dir, firstPage, since) // older, the first page only, or given up by its caller
 	}
 	defer c.listings.leave(ls)
 	ctx, cancel := context.WithTimeout(ctx, c.listTimeout())
