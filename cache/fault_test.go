@@ -258,6 +258,37 @@ func TestDrainEndsWhenAFetchIsRefused(t *testing.T) {
 	if err := b.drainSoon(); !errors.As(err, &left) || time.Since(began) > 8*time.Second {
 		t.Fatalf("after %v: %v", time.Since(began), err)
 	}
+	refused, ago := 0, time.Now()
+	for _, key := range []string{"p/a", "p/b"} {
+		if r, found := b.row(key); found && r.Error != "" {
+			refused++
+			if wait := time.Unix(0, r.NotBefore).Sub(ago); wait < retryRefused/4 || r.Progress != journal.Refusing {
+				t.Errorf("%s is tried again in %v; its row says %v", key, wait, r.Progress)
+			}
+		}
+	}
+	if refused == 0 {
+		t.Error("no row says that it was refused")
+	}
+	faults.Heal()
+	b.ok(b.drainSoon())
+	b.bucket(map[string]string{"p/a": "B", "p/b": "A"})
+}
+
+// A fetch that fails time after time is made more and more rarely.
+func TestFetchOfACycleIsPutOff(t *testing.T) {
+	t.Parallel()
+	b, faults := newFaulty(t)
+	b.mem.Set("p/a", []byte("A"), nil)
+	b.mem.Set("p/b", []byte("B"), nil)
+	b.ok(b.Rename(t.Context(), Rename{OldParent: Root, OldName: "a", NewParent: Root, NewName: "b", Exchange: true}))
+	faults.Fail(remotetest.Fault{Op: "get", Kind: s3backend.Corrupt, Forever: true})
+	b.queue.waitFor(nil)
+	b.until("a second attempt", func() bool {
+		ra, _ := b.row("p/a")
+		rb, _ := b.row("p/b")
+		return ra != nil && ra.Attempts > 1 || rb != nil && rb.Attempts > 1
+	})
 	faults.Heal()
 	b.ok(b.drainSoon())
 	b.bucket(map[string]string{"p/a": "B", "p/b": "A"})

@@ -453,15 +453,22 @@ func (ch *change) deleted(j *job, cause error) (outcome, error) {
 	case kind == s3backend.Changed: // wanted again meanwhile: the put's condition will tell
 		return outcome{due: time.Now()}, ch.putRow(j.key, r)
 	}
+	return ch.putOff(j.key, r, cause, "cache: not yet deleted in the bucket; queued")
+}
+
+// putOff notes, for what is no content to be sent, why a row's work failed and
+// when to try again. what begins the log's line of the first failure.
+func (ch *change) putOff(key string, r *journal.Row, cause error, what string) (outcome, error) {
+	kind := s3backend.KindOf(cause)
 	out := outcome{failure: oneLine(cause), network: ofNetwork(kind), refused: refusal(kind)}
 	wait := backoff(r.Attempts)
 	if out.refused {
 		wait, r.Progress = refusedFor(kind), journal.Refusing
 	}
 	if r.Attempts++; r.Attempts == 1 {
-		ch.c.noteUnsent("cache: not yet deleted in the bucket; queued", j.key, out)
+		ch.c.noteUnsent(what, key, out)
 	}
 	r.NotBefore, r.Error, r.Kind = time.Now().Add(wait).UnixNano(), out.failure, uint32(kind)
 	out.due = time.Unix(0, r.NotBefore)
-	return out, ch.putRow(j.key, r)
+	return out, ch.putRow(key, r)
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/moorfs/moorfs/cache/extent"
 	"github.com/moorfs/moorfs/cache/journal"
-	"github.com/moorfs/moorfs/s3backend"
 )
 
 // runLocalize fetches what an inode has only at a key that is wanted for
@@ -31,21 +30,35 @@ func (c *Cache) runLocalize(ctx context.Context, j *job) outcome {
 			c.cfg.Log.Error("cache: closing a data file", "inode", j.f.ino, "error", err)
 		}
 	}()
-	out := outcome{due: time.Now()}
 	lost := errors.Is(err, ErrStale) || errors.Is(err, ErrNoSpace) && j.f.orphan.Load()
-	if err != nil && !lost {
-		kind := s3backend.KindOf(err)
-		out = outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), network: ofNetwork(kind), refused: refusal(kind)}
-	} else if err = c.endLocalize(j); err != nil {
+	if lost {
+		err = nil
+	}
+	j.f.mu.Lock()
+	defer j.f.mu.Unlock()
+	return c.endLocalize(j, err, func(ch *change) error { return ch.localized(j, j.key) })
+}
+
+// endLocalize records what came of a job that fetches: by record if it did not
+// fail, else why it did.
+func (c *Cache) endLocalize(j *job, cause error, record func(*change) error) (out outcome) {
+	err := c.update("localized", func(ch *change) error {
+		ch.own = j.key
+		r, found, err := ch.Row(j.key)
+		if err != nil || !found {
+			return err
+		}
+		if cause != nil {
+			out, err = ch.putOff(j.key, r, cause, "cache: what another file is to replace cannot be fetched yet; queued")
+			return err
+		}
+		out = outcome{due: time.Now()}
+		return record(ch)
+	})
+	if err != nil {
 		out = outcome{due: time.Now().Add(retryFirst), failure: oneLine(err)}
 	}
 	return out
-}
-
-func (c *Cache) endLocalize(j *job) error {
-	j.f.mu.Lock()
-	defer j.f.mu.Unlock()
-	return c.update("localized", func(ch *change) error { return ch.localized(j, j.key) })
 }
 
 // getAway makes a file's content independent of the object at the key that it
@@ -102,14 +115,7 @@ func (c *Cache) runLocalizeDir(ctx context.Context, j *job) outcome {
 	body, err := c.fetchMarker(ctx, j.rec)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err == nil {
-		err = c.update("localized", func(ch *change) error { return ch.localizedDir(j, body) })
-	}
-	if err != nil {
-		kind := s3backend.KindOf(err)
-		return outcome{due: time.Now().Add(backoff(j.row.Attempts)), failure: oneLine(err), network: ofNetwork(kind), refused: refusal(kind)}
-	}
-	return outcome{due: time.Now()}
+	return c.endLocalize(j, err, func(ch *change) error { return ch.localizedDir(j, body) })
 }
 
 // fetchMarker completes rec with what its marker says, and returns the body of

@@ -234,6 +234,9 @@ func (ch *change) release(key string, ino Ino) error {
 		return err
 	}
 	r.Holder = 0
+	if r.Progress != journal.Running { // what failed was to take the content away from here
+		r.Progress, r.NotBefore, r.Attempts, r.Error, r.Kind = journal.Waiting, 0, 0, "", 0
+	}
 	return ch.putRow(key, r)
 }
 
