@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"time"
@@ -19,12 +18,18 @@ const (
 	fetchUnitRand = 256 << 10 // of readers that jump
 )
 
-// A fetch is one ranged GET under way; readers of the range wait for done.
+// A fetch is one ranged GET under way; readers of the range wait for what they
+// want of it, or for done.
 type fetch struct {
 	extent.Range
 	began time.Time
+	more  chan struct{} // closed, and another made, when bytes have been kept; guarded by file.mu
 	done  chan struct{}
 	err   error
+}
+
+func newFetch(r extent.Range) *fetch {
+	return &fetch{Range: r, began: time.Now(), more: make(chan struct{}), done: make(chan struct{})}
 }
 
 // A fetchSpan is what a reader wants: a range now, one ahead later, asked for
@@ -109,13 +114,8 @@ func (f *file) fetch(ctx context.Context, s fetchSpan, p []byte) (direct bool, e
 		return true, f.fetchDirect(ctx, s, p)
 	}
 	for _, w := range wait {
-		select {
-		case <-w.done:
-			if w.err != nil {
-				return false, w.err
-			}
-		case <-ctx.Done():
-			return false, &s3backend.Error{Op: "get", Key: f.at, Kind: s3backend.Offline, Err: ctx.Err()}
+		if err := f.await(ctx, w, extent.Range{Off: s.off, Len: s.n}); err != nil {
+			return false, err
 		}
 	}
 	f.mu.RLock()
@@ -124,6 +124,35 @@ func (f *file) fetch(ctx context.Context, s fetchSpan, p []byte) (direct bool, e
 		return false, fmt.Errorf("%w: nothing says where bytes %d to %d are", ErrStale, s.off, s.off+s.n)
 	}
 	return false, nil
+}
+
+// await waits until a fetch has brought what is wanted of it.
+func (f *file) await(ctx context.Context, w *fetch, want extent.Range) error {
+	for {
+		more, here := f.arrived(w, want)
+		if here {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-w.done:
+			if _, here = f.arrived(w, want); here {
+				return nil
+			}
+			return w.err
+		case <-ctx.Done():
+			return &s3backend.Error{Op: "get", Key: f.at, Kind: s3backend.Offline, Err: ctx.Err()}
+		}
+	}
+}
+
+// arrived reports whether all that is wanted of a fetch is here, and what to
+// wait for if not.
+func (f *file) arrived(w *fetch, want extent.Range) (more <-chan struct{}, here bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	from, to := max(w.Off, want.Off), min(w.End(), want.End(), f.size)
+	return w.more, from < to && f.ext.Present.Contains(from, to-from)
 }
 
 // prefetch starts fetching what a sequential reader will want next.
@@ -156,7 +185,8 @@ func (f *file) startFetches(s fetchSpan) (wait []*fetch, room bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.stale {
-		w := &fetch{done: make(chan struct{}), err: ErrStale}
+		w := newFetch(extent.Range{})
+		w.err = ErrStale
 		close(w.done)
 		return []*fetch{w}, true
 	}
@@ -208,7 +238,7 @@ func (f *file) claim(from, to, unit int64) {
 			if end <= off { // behind the object's end there is nothing to fetch
 				break
 			}
-			w := &fetch{Range: extent.Range{Off: off, Len: end - off}, began: time.Now(), done: make(chan struct{})}
+			w := newFetch(extent.Range{Off: off, Len: end - off})
 			f.fetches = append(f.fetches, w)
 			f.users.Add(1) // the caller uses the file: it cannot close before this
 			f.c.running.Add(1)
@@ -222,26 +252,76 @@ func (f *file) claim(from, to, unit int64) {
 // what it brings is kept for the next.
 func (f *file) runFetch(w *fetch, o objectAt) {
 	defer f.c.running.Done()
-	f.endFetch(w, f.c.guard.try("fetch", func() error { return f.bring(w.Range, o) }))
+	f.endFetch(w, f.c.guard.try("fetch", func() error { return f.bring(w, o) }))
 	f.c.unpin(f)
 }
 
-// bring fetches a range of an object into the data file.
-func (f *file) bring(r extent.Range, o objectAt) error {
-	ctx, cancel := context.WithTimeout(f.c.ctx, f.c.cfg.ReadTimeout)
-	defer cancel()
+// errNothingCame ends a fetch.
+var errNothingCame = errors.New("nothing has come for too long")
+
+// bring fetches a range of an object into the data file, for as long as bytes
+// come. Of an object that comes whole, none is kept before the checksum of all
+// was compared.
+func (f *file) bring(w *fetch, o objectAt) error {
+	ctx, cancel := context.WithCancelCause(f.c.ctx)
+	defer cancel(nil)
+	patience := time.AfterFunc(f.c.cfg.ReadTimeout, func() { cancel(errNothingCame) })
+	defer patience.Stop()
+	err := f.bringPatiently(ctx, w, o, func() { patience.Reset(f.c.cfg.ReadTimeout) })
+	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), errNothingCame) {
+		err = &s3backend.Error{Op: "get", Key: o.key, Kind: s3backend.Offline, Err: errNothingCame}
+	}
+	return err
+}
+
+func (f *file) bringPatiently(ctx context.Context, w *fetch, o objectAt, moved func()) error {
 	release, err := f.c.download(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
+	moved()
 	buf := fetchBuffers.Get().(*[]byte)
-	p := (*buf)[:r.Len]
-	if err = f.readCurrent(ctx, p, r.Off, o); err == nil {
-		err = f.keep(r, p)
+	defer fetchBuffers.Put(buf)
+	a := arrival{f: f, w: w, p: (*buf)[:w.Len], whole: w.Off == 0 && w.Len == o.base.Size}
+	err = f.readCurrent(ctx, wanted{a.p, w.Off, func(n int64) {
+		moved()
+		a.came(n)
+	}}, o)
+	if err != nil {
+		return err
 	}
-	fetchBuffers.Put(buf)
-	return err
+	a.keep(w.Len)
+	return a.err
+}
+
+// keepPiece is how much a fetch keeps at a time.
+const keepPiece = journal.SumBlock
+
+// An arrival is the bytes of a fetch as they come.
+type arrival struct {
+	f     *file
+	w     *fetch
+	p     []byte
+	whole bool
+	kept  int64
+	err   error // of the disk
+}
+
+// came is told that the first n bytes have come.
+func (a *arrival) came(n int64) {
+	if !a.whole && n-a.kept >= keepPiece {
+		a.keep(n / keepPiece * keepPiece)
+	}
+}
+
+// keep puts the first n bytes into the data file.
+func (a *arrival) keep(n int64) {
+	if a.err != nil || n <= a.kept {
+		return
+	}
+	a.err = a.f.keep(extent.Range{Off: a.w.Off + a.kept, Len: n - a.kept}, a.p[a.kept:n], a.w)
+	a.kept = n
 }
 
 func (f *file) endFetch(w *fetch, err error) {
@@ -264,9 +344,13 @@ var fetchBuffers = sync.Pool{New: func() any {
 }}
 
 // keep writes fetched bytes where nothing newer is.
-func (f *file) keep(r extent.Range, p []byte) error {
+func (f *file) keep(r extent.Range, p []byte, w *fetch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	defer func() {
+		close(w.more)
+		w.more = make(chan struct{})
+	}()
 	for _, gap := range f.ext.Present.Missing(r.Off, min(r.Len, f.size-r.Off)) {
 		if _, err := f.fd.WriteAt(p[gap.Off-r.Off:gap.End()-r.Off], gap.Off); err != nil {
 			f.sums.drop(gap.Off, gap.Len)
@@ -306,7 +390,7 @@ func (f *file) fetchDirect(ctx context.Context, s fetchSpan, p []byte) error {
 	gaps, o, err := f.readHere(s, p)
 	for _, g := range gaps {
 		if err == nil {
-			err = f.readCurrent(ctx, p[g.Off-s.off:g.End()-s.off], g.Off, o)
+			err = f.readCurrent(ctx, wanted{p: p[g.Off-s.off : g.End()-s.off], off: g.Off}, o)
 		}
 	}
 	return err
@@ -321,142 +405,6 @@ func (f *file) readHere(s fetchSpan, p []byte) ([]extent.Range, objectAt, error)
 	_, err := readHoles(f.fd, p[:n], s.off)
 	return f.ext.Present.Missing(s.off, n), objectAt{f.base, f.at}, err
 }
-
-// readCurrent reads missing bytes from the object the file descends from. When
-// that is gone because a flush of this very file replaced it, the new object
-// has the same bytes there. When others did, and its old version can still be
-// read, the next open asks what is there now.
-func (f *file) readCurrent(ctx context.Context, p []byte, off int64, o objectAt) error {
-	for {
-		old, err := f.c.readBaseContext(ctx, p, off, o)
-		if old {
-			f.c.fresh.doubt(f.ino)
-		}
-		if !errors.Is(err, ErrStale) {
-			return err
-		}
-		next, ours := f.replacedByUs(ctx, o)
-		if !ours {
-			return err
-		}
-		o = next
-	}
-}
-
-// replacedByUs returns the object that our own flush put in the place of o.
-func (f *file) replacedByUs(ctx context.Context, o objectAt) (objectAt, bool) {
-	f.mu.RLock()
-	landing, now := f.landing, objectAt{f.base, f.at}
-	f.mu.RUnlock()
-	if now == o && landing != nil {
-		select {
-		case <-landing:
-		case <-ctx.Done():
-		}
-		f.mu.RLock()
-		now = objectAt{f.base, f.at}
-		f.mu.RUnlock()
-	}
-	if now != o && now.base.ETag != "" {
-		return now, true
-	}
-	return f.c.recognise(ctx, f, o)
-}
-
-// recognise looks whether the object that replaced o carries the nonce of a
-// write of ours whose outcome was never learnt.
-func (c *Cache) recognise(ctx context.Context, f *file, o objectAt) (objectAt, bool) {
-	nonce := ""
-	err := c.view(func(tx *journal.Tx) error {
-		r, found, err := tx.Row(o.key)
-		if found && (r.Ino == f.ino || r.Holder == f.ino) {
-			nonce = r.Nonce
-		}
-		return err
-	})
-	if err != nil || nonce == "" {
-		return o, false
-	}
-	there, err := c.remote().Head(ctx, o.key)
-	if err != nil || !ownWrite(nonce, there) || there.ETag == o.base.ETag {
-		return o, false
-	}
-	return objectAt{baseOf(there), o.key}, true
-}
-
-// readBase reads a range of an object for the flusher.
-func (f *file) readBase(p []byte, off int64, o objectAt) (int, error) {
-	ctx, cancel := context.WithTimeout(f.c.ctx, f.c.cfg.ReadTimeout)
-	defer cancel()
-	_, err := f.c.readBaseContext(ctx, p, off, o)
-	if errors.Is(err, ErrStale) {
-		if next, ours := f.c.recognise(ctx, f, o); ours {
-			_, err = f.c.readBaseContext(ctx, p, off, next)
-		}
-	}
-	if err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// An objectAt is one version of an object and the key it lies at.
-type objectAt struct {
-	base journal.Base
-	key  string
-}
-
-// readBaseContext fills p with exactly the bytes of one version. If that was
-// replaced it is asked for by its version id, and old is true; ErrStale when it
-// is gone.
-func (c *Cache) readBaseContext(ctx context.Context, p []byte, off int64, o objectAt) (old bool, err error) {
-	g := s3backend.Get{Key: o.key, At: o.base.ETag, Range: s3backend.Range{Off: off, Len: int64(len(p))}, Size: o.base.Size}
-	err = c.get(ctx, g, p)
-	if k := s3backend.KindOf(err); err != nil && (k == s3backend.Changed || k == s3backend.NotFound) {
-		if o.base.Version != "" && o.base.Version != "null" {
-			g.Version, old = o.base.Version, true
-			err = c.get(ctx, g, p)
-			k = s3backend.KindOf(err)
-		}
-		if err != nil && (k == s3backend.Changed || k == s3backend.NotFound) {
-			return old, fmt.Errorf("%w: %w", ErrStale, err)
-		}
-	}
-	if err != nil && ctx.Err() != nil && c.ctx.Err() == nil && s3backend.KindOf(err) == s3backend.Other {
-		return old, &s3backend.Error{Op: "get", Key: o.key, Kind: s3backend.Offline, Err: err}
-	}
-	return old, err
-}
-
-// get fills p. Content that turns out not to be the object's only at its end
-// is asked for again.
-func (c *Cache) get(ctx context.Context, g s3backend.Get, p []byte) error {
-	for try := 1; ; try++ {
-		r, err := c.remote().Get(ctx, g)
-		if err != nil {
-			return err
-		}
-		if err = readAll(r, g, p); try == getTries || s3backend.KindOf(err) != s3backend.Corrupt || ctx.Err() != nil {
-			return err
-		}
-	}
-}
-
-func readAll(r io.ReadCloser, g s3backend.Get, p []byte) error {
-	_, err := io.ReadFull(r, p)
-	if err == nil { // the checksum of a whole object is checked at its end
-		var one [1]byte
-		if n, eof := r.Read(one[:]); n > 0 || !errors.Is(eof, io.EOF) {
-			err = fmt.Errorf("get %q: %w", g.Key, errors.Join(errLongBody, eof))
-		}
-	}
-	return errors.Join(err, r.Close())
-}
-
-// getTries is how often a content is asked for that arrives damaged.
-const getTries = 3
-
-var errLongBody = errors.New("the answer does not end where it should")
 
 // localize brings all of an inode's content here, so that the object it came
 // from may go.

@@ -128,7 +128,7 @@ func (c *Cache) fetchMarker(ctx context.Context, rec *journal.Inode) (string, er
 		return "", fmt.Errorf("the marker %q holds %d bytes; move it by hand", rec.At, rec.Base.Size)
 	}
 	body := make([]byte, rec.Base.Size)
-	_, err := c.readBaseContext(ctx, body, 0, objectAt{rec.Base, rec.At})
+	_, err := c.readBaseContext(ctx, wanted{p: body}, objectAt{rec.Base, rec.At})
 	if errors.Is(err, ErrStale) {
 		return "", nil
 	}
