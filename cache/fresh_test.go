@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -241,4 +242,40 @@ func TestListingOfACallerWhoGivesUp(t *testing.T) {
 		t.Errorf("the patient one: %v", err)
 	}
 	b.is(<-given, context.Canceled)
+}
+
+// The attributes of a large directory, where the bucket does not tell them, take
+// the time of one question, not of all.
+func TestAttributesThatDoNotCome(t *testing.T) {
+	t.Parallel()
+	const names, timeout = 100, time.Second
+	b, faults := newFaulty(t, func(c *Config) { c.ReadTimeout = timeout })
+	for i := range names {
+		b.mem.Set(fmt.Sprintf("p/%03d", i), []byte("x"), nil)
+	}
+	var heads atomic.Int64
+	faults.Hook(func(_ context.Context, c remotetest.Call) error {
+		if c.Op != "head" {
+			return nil
+		}
+		heads.Add(1)
+		time.Sleep(timeout)
+		return &s3backend.Error{Op: "head", Kind: s3backend.Busy}
+	})
+	entries, err := b.ReadDir(t.Context(), Root, "", names)
+	b.ok(err)
+	for _, e := range entries {
+		_, err := b.Lookup(t.Context(), Root, e.Name)
+		b.ok(err)
+	}
+	if n := heads.Load(); len(entries) != names || n > 2*learnParallel {
+		t.Errorf("%d names, %d requests", len(entries), n)
+	}
+	faults.Hook(nil)
+	b.until("attributes", func() bool {
+		_, err := b.Lookup(t.Context(), Root, "000")
+		b.ok(err)
+		rec, err := b.record(entries[0].Ino)
+		return err == nil && rec.AttrsKnown
+	})
 }

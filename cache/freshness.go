@@ -12,6 +12,7 @@ type freshness struct {
 	inodes map[Ino]time.Time
 	absent map[dirName]time.Time
 	doubts map[Ino]struct{} // whose object was found to be another
+	mute   time.Time        // until then nobody waits for attributes: the bucket has just let one wait for long
 }
 
 type dirName struct {
@@ -74,4 +75,22 @@ func (f *freshness) seenAbsent(name dirName) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.absent[name]
+}
+
+// waited notes how long a question about attributes that nobody answered took.
+func (f *freshness) waited(d, patience time.Duration) {
+	if d < patience/2 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mute = time.Now().Add(lateFor)
+}
+
+// isMute reports whether asking for attributes would only wait: who shows many
+// waits once.
+func (f *freshness) isMute() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().Before(f.mute)
 }

@@ -37,7 +37,7 @@ func (c *Cache) ensureAttrs(ctx context.Context, ino Ino, rec *journal.Inode) er
 	if key == "" {
 		return nil
 	}
-	if c.net.quiet() {
+	if c.net.quiet() || c.fresh.isMute() {
 		return nil
 	}
 	began, done := c.listings.ask()
@@ -52,6 +52,7 @@ func (c *Cache) ensureAttrs(ctx context.Context, ino Ino, rec *journal.Inode) er
 	case s3backend.KindOf(err) == s3backend.NotFound:
 		return c.vanished(ino, seenAt{rec.Base.ETag, began})
 	case c.serveStale(err):
+		c.fresh.waited(time.Since(began), c.cfg.ReadTimeout)
 		return nil
 	}
 	return fmt.Errorf("attributes: %w", err)
