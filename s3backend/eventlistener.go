@@ -4,13 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -78,13 +81,15 @@ func (s SharedSecret) is(word string) bool {
 }
 
 // knownTo reports whether a request carries the secret: as a bearer token, as
-// MinIO sends it, or in a header of its own, as EventBridge can be told to.
+// MinIO sends it, in a header of its own, as EventBridge can be told to, or as
+// the password in a URL, as SNS has it.
 func (s SharedSecret) knownTo(r *http.Request) bool {
 	if s.sum == nil {
 		return true
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.EqualFold(scheme, "Bearer") && s.is(strings.TrimSpace(token)) || s.is(r.Header.Get(eventSecret))
+	_, password, _ := r.BasicAuth()
+	return strings.EqualFold(scheme, "Bearer") && s.is(strings.TrimSpace(token)) || s.is(r.Header.Get(eventSecret)) || s.is(password)
 }
 
 // An EventListener takes notifications over HTTP.
@@ -94,6 +99,7 @@ type EventListener struct {
 	inner  net.Listener
 	slots  chan struct{}
 	said   sparing
+	asked  sparing
 }
 
 // ListenEvents listens on HOST:PORT; port 0 is any that is free. Without a
@@ -155,7 +161,7 @@ func (l *EventListener) serve(w http.ResponseWriter, r *http.Request, handle fun
 		if more, say := l.said.now(); say {
 			l.log.Warn("events: a request without the secret was refused", "from", r.RemoteAddr, "more", more)
 		}
-		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.Header()["Www-Authenticate"] = []string{`Basic realm="moorfs"`, "Bearer"} // SNS sends what it knows when it is asked for it
 		http.Error(w, "the secret is missing or wrong", http.StatusUnauthorized)
 		return
 	}
@@ -173,6 +179,13 @@ func (l *EventListener) serve(w http.ResponseWriter, r *http.Request, handle fun
 		http.Error(w, "the body cannot be read", status)
 		return
 	}
+	if topic, link, asks := subscription(body); asks {
+		if more, say := l.asked.now(); say {
+			l.log.Warn("events: a topic of SNS asks whether it may send notifications here; if it may, open the link",
+				"from", r.RemoteAddr, "topic", topic, "link", link, "more", more)
+		}
+		return
+	}
 	changes, err := ParseChanges(body)
 	handle(changes...)
 	if err != nil {
@@ -182,6 +195,23 @@ func (l *EventListener) serve(w http.ResponseWriter, r *http.Request, handle fun
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	}
 }
+
+// subscription reports whether a body is what SNS sends first to who is to have
+// its notifications, and the link that has it send them. Nothing proves here who
+// has sent it, so that a person has to follow it.
+func subscription(body []byte) (topic, link string, asks bool) {
+	var s struct{ Type, TopicArn, SubscribeURL string }
+	if json.Unmarshal(body, &s) != nil || s.Type != "SubscriptionConfirmation" || len(s.TopicArn) > 512 || len(s.SubscribeURL) > 2048 {
+		return "", "", false
+	}
+	u, err := url.Parse(s.SubscribeURL)
+	if err != nil || u.Scheme != "https" || !snsHost.MatchString(u.Host) {
+		return "", "", false
+	}
+	return s.TopicArn, s.SubscribeURL, true
+}
+
+var snsHost = regexp.MustCompile(`^sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`)
 
 // sparing keeps what strangers can cause from filling the log: one line a
 // minute, which says how many it stands for.

@@ -2,6 +2,7 @@ package s3backend
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -70,7 +71,10 @@ func TestListenerAsksForTheSecret(t *testing.T) {
 		{[]string{"Authorization", "Basic word"}, http.StatusUnauthorized},
 		{[]string{"X-Moorfs-Secret", "wor"}, http.StatusUnauthorized},
 		{[]string{"X-Moorfs-Secret", ""}, http.StatusUnauthorized},
+		{[]string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("moorfs:wor"))}, http.StatusUnauthorized},
+		{[]string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("moorfs:"))}, http.StatusUnauthorized},
 		{[]string{"Authorization", "Bearer word"}, http.StatusOK},
+		{[]string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("moorfs:word"))}, http.StatusOK},
 		{[]string{"X-Moorfs-Secret", "word"}, http.StatusOK},
 	} {
 		key := fmt.Sprint("k", i)
@@ -82,13 +86,35 @@ func TestListenerAsksForTheSecret(t *testing.T) {
 		}
 	}
 	if n := book.count("without the secret"); n != 1 {
-		t.Errorf("six refusals are %d lines of the log", n)
+		t.Errorf("eight refusals are %d lines of the log", n)
 	}
 	if book.count("word") > 0 {
 		t.Error("the secret is in the log")
 	}
 	if s := fmt.Sprintf("%v %+v %#v %s", NewSharedSecret("word"), NewSharedSecret("word"), NewSharedSecret("word"), Options{}.Bucket); strings.Contains(s, "word") {
 		t.Errorf("the secret prints as %q", s)
+	}
+}
+
+// What SNS sends first is no notification: a person has to say that it may send
+// them, and is told how, unless it leads elsewhere.
+func TestListenerTellsOfASubscription(t *testing.T) {
+	for link, want := range map[string]int{
+		"https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=123": http.StatusOK,
+		"http://sns.eu-west-1.amazonaws.com/?Token=123":                             http.StatusBadRequest,
+		"https://sns.eu-west-1.amazonaws.com.example.org/?Token=123":                http.StatusBadRequest,
+		"https://example.org/?x=sns.eu-west-1.amazonaws.com":                        http.StatusBadRequest,
+		"": http.StatusBadRequest,
+	} {
+		url, _, book := listeningTo(t, "")
+		body := `{"Type":"SubscriptionConfirmation","MessageId":"1","Token":"123","TopicArn":"arn:aws:sns:eu-west-1:1:t","Message":"You have chosen to subscribe",` +
+			`"SubscribeURL":"` + link + `","Timestamp":"2026-03-01T12:00:00.000Z","SignatureVersion":"1","Signature":"x","SigningCertURL":"https://x"}`
+		if got := send(t, http.MethodPost, url, body, "X-Amz-Sns-Message-Type", "SubscriptionConfirmation"); got != want {
+			t.Errorf("%q is answered with %d, want %d", link, got, want)
+		}
+		if told := book.count("open the link") == 1; told != (want == http.StatusOK) || told && book.count(link) != 1 {
+			t.Errorf("%q: told %v", link, told)
+		}
 	}
 }
 
