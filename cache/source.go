@@ -103,17 +103,17 @@ type wanted struct {
 }
 
 // readBaseContext fills want.p with exactly the bytes of one version. If that was
-// replaced it is asked for by its version id, and old is true; ErrStale when it
+// replaced it is asked for as an old version, and old is true; ErrStale when it
 // is gone.
 func (c *Cache) readBaseContext(ctx context.Context, want wanted, o objectAt) (old bool, err error) {
 	g := s3backend.Get{Key: o.key, At: o.base.ETag, Range: s3backend.Range{Off: want.off, Len: int64(len(want.p))}, Size: o.base.Size}
 	err = c.get(ctx, g, want)
 	if k := s3backend.KindOf(err); err != nil && (k == s3backend.Changed || k == s3backend.NotFound) {
-		if o.base.Version != "" && o.base.Version != "null" {
-			g.Version, old = o.base.Version, true
-			err = c.get(ctx, g, want)
-			k = s3backend.KindOf(err)
+		if g.Past, old = true, true; o.base.Version != "null" {
+			g.Version = o.base.Version
 		}
+		err = c.get(ctx, g, want)
+		k = s3backend.KindOf(err)
 		if err != nil && (k == s3backend.Changed || k == s3backend.NotFound) {
 			return old, fmt.Errorf("%w: %w", ErrStale, err)
 		}

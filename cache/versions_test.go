@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/moorfs/moorfs/cache/remotetest"
@@ -60,5 +61,42 @@ func TestOldVersionIsForWhoHasItOpen(t *testing.T) {
 	b.is(err, ErrStale)
 	if got := b.read(Root, "f"); string(got) != "newer" {
 		t.Errorf("reads %q", got)
+	}
+}
+
+// An old version can be read by who has it open, and be the base of an edit, also
+// where only a listing was seen of it, which tells no version ids.
+func TestOldVersionOfAListedFile(t *testing.T) {
+	t.Parallel()
+	var mem *remotetest.Memory
+	b := newBench(t, versioned(&mem), func(c *Config) { c.Attrs = AttrsList })
+	ctx := t.Context()
+	old, edited := someBytes(6<<20, 1), someBytes(6<<20, 1)
+	mem.Set("p/f", old, nil)
+	mem.Set("p/g", old, nil)
+	h, err := b.Cache.Open(ctx, b.lookup("f"), OpenMode{})
+	b.ok(err)
+	defer h.Release()
+	w, err := b.Cache.Open(ctx, b.lookup("g"), OpenMode{Write: true})
+	b.ok(err)
+	b.put(w, []byte("edit"), 5<<20)
+	copy(edited[5<<20:], "edit")
+	b.ok(w.Flush(ctx))
+	w.Release()
+	mem.Set("p/f", []byte("newer"), nil)
+	mem.Set("p/g", []byte("theirs"), nil)
+	p := make([]byte, 1000)
+	_, err = h.ReadAt(ctx, p, 5<<20)
+	b.ok(err)
+	if !bytes.Equal(p, old[5<<20:][:1000]) {
+		t.Error("reads something else")
+	}
+	b.ok(b.drainSoon())
+	x := b.Status().Conflicts
+	if len(x) != 1 {
+		t.Fatalf("conflicts %+v", x)
+	}
+	if got, _ := mem.Body(x[0].Parked); !bytes.Equal(got, edited) {
+		t.Errorf("the edit has %d bytes, or others", len(got))
 	}
 }

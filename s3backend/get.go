@@ -25,6 +25,12 @@ func (c *Client) Get(ctx context.Context, g Get) (io.ReadCloser, error) {
 	if g.Range.Len <= 0 || g.Range.Off < 0 {
 		return nil, &Error{Op: "GetObject", Key: g.Key, Kind: Other, Err: fmt.Errorf("no range: %+v", g.Range)}
 	}
+	if g.Past && g.Version == "" {
+		var err error
+		if g.Version, err = c.versionOf(ctx, g.Key, g.At); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithCancelCause(listening(ctx))
 	d := &download{c: c, ctx: ctx, cancel: cancel, g: g, moved: time.Now()}
 	if err := d.open(); err != nil {

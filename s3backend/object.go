@@ -78,6 +78,7 @@ type Get struct {
 	Key     string
 	At      ETag   // If-Match; empty: whatever is there
 	Version string // ask for this version id; empty: the current one
+	Past    bool   // without a Version: ask for the newest version with the ETag At, the current one or not
 	Range   Range  // Len 0 asks for nothing and is an error
 	Size    int64  // size of the whole object; a Range that covers it is verified by checksum
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,6 +106,16 @@ func (m *Memory) find(key, id string) *version {
 	}
 	for _, v := range m.history[key] {
 		if v.Version == id && !v.deleted {
+			return v
+		}
+	}
+	return nil
+}
+
+// past returns the newest version of key with an ETag. The caller holds m.mu.
+func (m *Memory) past(key string, tag s3backend.ETag) *version {
+	for _, v := range slices.Backward(m.history[key]) {
+		if v.ETag == tag && !v.deleted {
 			return v
 		}
 	}

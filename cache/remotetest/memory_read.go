@@ -126,6 +126,9 @@ func (m *Memory) Get(ctx context.Context, g s3backend.Get) (io.ReadCloser, error
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v := m.find(g.Key, g.Version)
+	if g.Past && g.Version == "" {
+		v = m.past(g.Key, g.At)
+	}
 	switch {
 	case v == nil:
 		return nil, fail("get", g.Key, s3backend.NotFound)
