@@ -100,6 +100,7 @@ type EventListener struct {
 	slots  chan struct{}
 	said   sparing
 	asked  sparing
+	eventBook
 }
 
 // ListenEvents listens on HOST:PORT; port 0 is any that is free. Without a
@@ -118,7 +119,8 @@ func ListenEvents(ctx context.Context, addr string, secret SharedSecret, log *sl
 	case err != nil:
 		return nil, fmt.Errorf("events: cannot listen on %s: %w", addr, err)
 	}
-	return &EventListener{secret: secret, log: log, inner: l, slots: make(chan struct{}, eventsAtOnce)}, nil
+	return &EventListener{secret: secret, log: log, inner: l, slots: make(chan struct{}, eventsAtOnce),
+		eventBook: eventBook{state: EventState{Source: l.Addr().String()}}}, nil
 }
 
 // Addr returns the address that is listened on.
@@ -137,6 +139,7 @@ func (l *EventListener) Run(ctx context.Context, handle func(...Change)) {
 	}
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })() // the connections: senders repeat what was not answered
 	if err := s.Serve(l.inner); !errors.Is(err, http.ErrServerClosed) {
+		l.ended(err)
 		l.log.Error("events: no more are taken", "address", l.Addr(), "error", err)
 	}
 }
@@ -158,6 +161,7 @@ func (l *EventListener) serve(w http.ResponseWriter, r *http.Request, handle fun
 		return
 	}
 	if !l.secret.knownTo(r) {
+		l.refused()
 		if more, say := l.said.now(); say {
 			l.log.Warn("events: a request without the secret was refused", "from", r.RemoteAddr, "more", more)
 		}
@@ -188,7 +192,9 @@ func (l *EventListener) serve(w http.ResponseWriter, r *http.Request, handle fun
 	}
 	changes, err := ParseChanges(body)
 	handle(changes...)
+	l.took(changes)
 	if err != nil {
+		l.refused()
 		if more, say := l.said.now(); say {
 			l.log.Warn("events: a request was refused", "from", r.RemoteAddr, "bytes", len(body), "error", err, "more", more)
 		}

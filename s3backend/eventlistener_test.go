@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,6 +94,26 @@ func TestListenerAsksForTheSecret(t *testing.T) {
 	}
 	if s := fmt.Sprintf("%v %+v %#v %s", NewSharedSecret("word"), NewSharedSecret("word"), NewSharedSecret("word"), Options{}.Bucket); strings.Contains(s, "word") {
 		t.Errorf("the secret prints as %q", s)
+	}
+}
+
+func TestStateOfAListener(t *testing.T) {
+	l, err := ListenEvents(t.Context(), "127.0.0.1:0", NewSharedSecret("word"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, tc := range []struct{ word, body string }{{"word", "[" + fromBridge + "," + fromMinIO + "]"}, {"word", "hello"}, {"other", fromS3}, {"word", testEvent}} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(tc.body))
+		r.Header.Set(eventSecret, tc.word)
+		l.serve(httptest.NewRecorder(), r, func(...Change) {})
+	}
+	if s := l.State(); s.Source != l.Addr() || s.Changes != 2 || s.Refused != 2 || s.Failures != 0 || s.Error != "" || s.Last.IsZero() {
+		t.Errorf("the state is %+v", s)
 	}
 }
 

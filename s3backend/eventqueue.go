@@ -34,7 +34,7 @@ type EventQueue struct {
 	url string
 	log *slog.Logger
 
-	failing bool // told in the log; Run's alone
+	eventBook
 	foreign sparing
 	kept    sparing
 }
@@ -57,7 +57,7 @@ func OpenEventQueue(ctx context.Context, o Options, queueURL string) (*EventQueu
 		s.DisableMessageChecksumValidation = true // what a body says is not believed anyway
 		s.Retryer = aws.NopRetryer{}              // Run repeats
 	})
-	return &EventQueue{api: api, url: queueURL, log: o.Log}, nil
+	return &EventQueue{api: api, url: queueURL, log: o.Log, eventBook: eventBook{state: EventState{Source: queueURL}}}, nil
 }
 
 // queueRegion returns the region in the name of SQS's host, else the first that
@@ -139,13 +139,12 @@ func (q *EventQueue) readMany(ctx context.Context, n int, handle func(...Change)
 
 // told logs that reading begins to fail, or works again.
 func (q *EventQueue) told(err error) {
-	switch {
-	case err != nil && !q.failing:
+	switch other := q.ended(err); {
+	case other && err != nil:
 		q.log.Warn("events: the queue cannot be read; trying again, changes by others show by the TTLs meanwhile", "queue", q.url, "error", err)
-	case err == nil && q.failing:
+	case other:
 		q.log.Info("events: the queue can be read again", "queue", q.url)
 	}
-	q.failing = err != nil
 }
 
 // read takes one batch from the queue, waiting for it to come, and returns how
@@ -164,12 +163,14 @@ func (q *EventQueue) read(ctx context.Context, wait time.Duration, handle func(.
 		if err == nil {
 			continue
 		}
+		q.refused()
 		if more, say := q.foreign.now(); say {
 			q.log.Warn("events: a message that is no S3 notification was taken from the queue and deleted", "queue", q.url,
 				"message", aws.ToString(m.MessageId), "bytes", len(aws.ToString(m.Body)), "more", more)
 		}
 	}
 	handle(changes...)
+	q.took(changes)
 	return len(out.Messages), q.delete(ctx, out.Messages)
 }
 

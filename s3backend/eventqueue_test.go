@@ -115,6 +115,24 @@ func TestQueueIsReadAndEmptied(t *testing.T) {
 	}
 	q.Send(event("ObjectCreated:Put", "late", ""))
 	until(t, "an event that comes while the reader waits", func() bool { return k.times("late") == 1 && q.Left() == 0 })
+	if s := r.State(); s.Source != q.URL || s.Changes != many+3 || s.Refused != 3 || s.Failures != 0 || s.Error != "" || s.Last.IsZero() {
+		t.Errorf("the state is %+v", s)
+	}
+}
+
+func TestStateOfAQueueThatNobodyReaches(t *testing.T) {
+	r, err := OpenEventQueue(t.Context(), Options{Log: slog.New(slog.DiscardHandler)}, "http://127.0.0.1:9/123456789012/q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for try := int64(1); try <= 2; try++ {
+		if err := r.Check(t.Context(), func(...Change) {}); err != nil {
+			t.Fatal(err)
+		}
+		if s := r.State(); s.Failures != try || s.Error == "" || s.Since.IsZero() || !s.Last.IsZero() {
+			t.Errorf("the state is %+v", s)
+		}
+	}
 }
 
 func TestMessagesThatComeTwiceAreHandledTwice(t *testing.T) {

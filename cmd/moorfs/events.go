@@ -38,6 +38,8 @@ type eventSource interface {
 	Check(ctx context.Context, handle func(...s3backend.Change)) error
 	// Run hands on until ctx ends.
 	Run(ctx context.Context, handle func(...s3backend.Change))
+	// State says how it is.
+	State() s3backend.EventState
 }
 
 // openEvents takes what --events names, so that a mount that cannot have it

@@ -167,7 +167,7 @@ func (w *webServer) metrics(out http.ResponseWriter, r *http.Request) {
 		http.Error(out, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	c := collector{sample{mount: s.Mount, cache: s.Cache, requests: w.live.server.Counts(), s3: s.Requests, stuck: s.Stuck, faults: s.Faults,
+	c := collector{sample{mount: s.Mount, cache: s.Cache, requests: w.live.server.Counts(), s3: s.Requests, stuck: s.Stuck, faults: s.Faults, events: s.Events,
 		skew: w.live.client.Skew()}}
 	c.sample.results, c.sample.retries = w.live.client.Results()
 	mounts := prometheus.NewRegistry()

@@ -31,6 +31,7 @@ type live struct {
 	cache  *cache.Cache
 	client *s3backend.Client
 	server *fs.Server
+	events eventSource // nil: none
 	log    *slog.Logger
 	undo   *undoStack
 	hurry  context.Context // over: no more drains
@@ -44,7 +45,7 @@ type live struct {
 }
 
 func newLive(m *mounting) *live {
-	l := &live{dog: watchdog{after: m.req.set.wait("stuck-after")}, reg: m.reg, cache: m.cache, client: m.client, server: m.server, log: m.log, undo: &m.undo,
+	l := &live{dog: watchdog{after: m.req.set.wait("stuck-after")}, reg: m.reg, cache: m.cache, client: m.client, server: m.server, events: m.events, log: m.log, undo: &m.undo,
 		gone: make(chan struct{}), ended: make(chan struct{})}
 	l.hurry, l.rush = context.WithCancel(context.Background())
 	go func() {
@@ -123,9 +124,14 @@ func (l *live) over() bool {
 
 // status implements operator.
 func (l *live) status() mountStatus {
-	return mountStatus{Mount: l.reg, Cache: l.cache.Status(), Requests: l.client.Counts(), Stuck: l.dog.stuck(),
+	s := mountStatus{Mount: l.reg, Cache: l.cache.Status(), Requests: l.client.Counts(), Stuck: l.dog.stuck(),
 		Faults:    l.cache.Faults() + int64(l.server.Counts().Panics),
 		daemonUse: daemonUse{Parallel: l.client.Parallelism(), Goroutines: runtime.NumGoroutine()}}
+	if l.events != nil {
+		events := l.events.State()
+		s.Events = &events
+	}
+	return s
 }
 
 // flush implements operator.

@@ -22,6 +22,7 @@ type sample struct {
 	s3       map[string]int64
 	stuck    stuckRequests
 	faults   int64
+	events   *s3backend.EventState // nil: none shall come
 	skew     time.Duration
 }
 
@@ -38,6 +39,15 @@ type metric struct {
 // one is the values of a metric without labels.
 func one(f func(s sample) float64) func(sample, func(float64, ...string)) {
 	return func(s sample, put func(float64, ...string)) { put(f(s)) }
+}
+
+// events is the value of a metric that there is only with --events.
+func events(f func(e s3backend.EventState) float64) func(sample, func(float64, ...string)) {
+	return func(s sample, put func(float64, ...string)) {
+		if s.events != nil {
+			put(f(*s.events))
+		}
+	}
 }
 
 const (
@@ -81,6 +91,16 @@ var metrics = []metric{
 	{"moorfs_s3_received_bytes_total", counter, nil, "bytes of bodies received from S3", one(func(s sample) float64 { return float64(s.s3["BytesIn"]) })},
 	{"moorfs_network_state", gauge, []string{"state"}, "1 for what the way to the bucket is: online, degraded or offline; 0 for what it is not", networkValues},
 	{"moorfs_network_changes_total", counter, nil, "changes of that", one(func(s sample) float64 { return float64(s.cache.Network.Changes) })},
+	{"moorfs_events_up", gauge, nil, "1 if notifications of --events can come, 0 if not", events(func(e s3backend.EventState) float64 { return boolValue(e.Error == "") })},
+	{"moorfs_events_changes_total", counter, nil, "changes that they told of", events(func(e s3backend.EventState) float64 { return float64(e.Changes) })},
+	{"moorfs_events_refused_total", counter, nil, "what came and was no notification, or had not the secret", events(func(e s3backend.EventState) float64 { return float64(e.Refused) })},
+	{"moorfs_events_failures_total", counter, nil, "how often the queue could not be read", events(func(e s3backend.EventState) float64 { return float64(e.Failures) })},
+	{"moorfs_events_last_timestamp_seconds", gauge, nil, "when the last notification came, in seconds since 1970; 0: none has", events(func(e s3backend.EventState) float64 {
+		if e.Last.IsZero() {
+			return 0
+		}
+		return float64(e.Last.UnixMilli()) / 1000
+	})},
 	{"moorfs_queue_keys", gauge, []string{"state"}, "files and directories that are not yet in the bucket as they are here: waiting, running, or refused by S3", queueValues},
 	{"moorfs_queue_bytes", gauge, nil, "bytes that are still to be sent", one(func(s sample) float64 { return float64(s.cache.DirtyBytes) })},
 	{"moorfs_uploaded_bytes_total", counter, nil, "bytes of files that have been sent", one(func(s sample) float64 { return float64(s.cache.Uploaded) })},

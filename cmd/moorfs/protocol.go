@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/moorfs/moorfs/cache"
+	"github.com/moorfs/moorfs/s3backend"
 )
 
 // What a client can ask of a mount's daemon: one request a connection, as a
@@ -50,17 +51,18 @@ type reply struct {
 
 // mountStatus is what a mount says of itself.
 type mountStatus struct {
-	Mount    registration     `json:"mount"`
-	Cache    cache.Status     `json:"cache"`
-	Requests map[string]int64 `json:"requests"` // sent to S3 since the mount, by operation
-	Stuck    stuckRequests    `json:"stuck"`
-	Faults   int64            `json:"faults"` // panics since the mount
+	Mount    registration          `json:"mount"`
+	Cache    cache.Status          `json:"cache"`
+	Requests map[string]int64      `json:"requests"` // sent to S3 since the mount, by operation
+	Stuck    stuckRequests         `json:"stuck"`
+	Faults   int64                 `json:"faults"`           // panics since the mount
+	Events   *s3backend.EventState `json:"events,omitempty"` // how notifications come, if any shall
 	daemonUse
 }
 
 // report is s as moorfs status shows it.
 func (s mountStatus) report() mountReport {
-	return mountReport{Mount: s.Mount, Cache: &s.Cache, Requests: s.Requests, Stuck: s.Stuck, Faults: s.Faults, daemonUse: s.daemonUse}
+	return mountReport{Mount: s.Mount, Cache: &s.Cache, Requests: s.Requests, Stuck: s.Stuck, Faults: s.Faults, Events: s.Events, daemonUse: s.daemonUse}
 }
 
 // A daemonUse is what a daemon uses now.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moorfs/moorfs/cache"
+	"github.com/moorfs/moorfs/s3backend"
 )
 
 // answerTime bounds the wait for one daemon's status.
@@ -25,11 +26,12 @@ type statusReport struct {
 
 // A mountReport is one mount; Error says why its daemon tells nothing.
 type mountReport struct {
-	Mount    registration     `json:"mount"`
-	Cache    *cache.Status    `json:"cache,omitempty"`
-	Requests map[string]int64 `json:"requests,omitempty"`
-	Stuck    stuckRequests    `json:"stuck"`
-	Faults   int64            `json:"faults,omitempty"`
+	Mount    registration          `json:"mount"`
+	Cache    *cache.Status         `json:"cache,omitempty"`
+	Requests map[string]int64      `json:"requests,omitempty"`
+	Stuck    stuckRequests         `json:"stuck"`
+	Faults   int64                 `json:"faults,omitempty"`
+	Events   *s3backend.EventState `json:"events,omitempty"`
 	daemonUse
 	Error string `json:"error,omitempty"`
 }

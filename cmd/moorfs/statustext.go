@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/moorfs/moorfs/cache"
+	"github.com/moorfs/moorfs/s3backend"
 )
 
 // shownWork is how many keys the text names; --json names more.
@@ -56,6 +57,9 @@ func (m mountReport) rows(row func(name, format string, args ...any)) {
 	if net := c.Network; net.State != cache.Online {
 		row("network", "%s since %s: %s", net.State, net.Since.Local().Format(time.DateTime), net.Error)
 	}
+	if m.Events != nil {
+		row("events", "%s", eventsText(*m.Events))
+	}
 	if c.LastError != "" {
 		row("last error", "%s", c.LastError)
 	}
@@ -83,6 +87,21 @@ func (m mountReport) rows(row func(name, format string, args ...any)) {
 	for _, x := range c.Conflicts {
 		row("conflict", "%q: %s, %s (%s)", x.Path, whereOurs(x), humanize.Time(x.When), x.ID)
 	}
+}
+
+// eventsText says how notifications come.
+func eventsText(e s3backend.EventState) string {
+	text := fmt.Sprintf("%s from %s", plural(int(e.Changes), "change"), e.Source)
+	if !e.Last.IsZero() {
+		text += ", the last " + humanize.Time(e.Last)
+	}
+	if e.Refused > 0 {
+		text += fmt.Sprintf("; %d refused", e.Refused)
+	}
+	if e.Error != "" {
+		text += fmt.Sprintf("; none come since %s: %s", e.Since.Local().Format(time.DateTime), e.Error)
+	}
+	return text
 }
 
 // stateOf says in a few words how far cache and bucket are apart.
