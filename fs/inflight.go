@@ -105,21 +105,57 @@ type StuckRequest struct {
 	label string
 }
 
-// stuck returns the requests that have been under way for longer than d, the
-// oldest first.
+// older returns the places of requests that have been under way for longer
+// than d, the oldest first. Called with mu held.
+func (u *inflight) older(d time.Duration) []*request {
+	var out []*request
+	for _, r := range u.places {
+		if r.op != opNone && time.Since(r.began) > d {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b *request) int { return a.began.Compare(b.began) })
+	return out
+}
+
+// stuck describes the requests that have been under way for longer than d, the
+// oldest first. They count as reported.
 func (u *inflight) stuck(d time.Duration) []StuckRequest {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var out []StuckRequest
-	for _, r := range u.places {
-		if r.op == opNone || time.Since(r.began) <= d {
-			continue
-		}
-		out = append(out, StuckRequest{Operation: r.op.String(), Inode: r.node, Path: r.name, Pid: r.pid, Since: r.began, New: !r.said, label: r.label})
+	for _, r := range u.older(d) {
+		out = append(out, r.describe())
 		r.said = true
 	}
-	slices.SortFunc(out, func(a, b StuckRequest) int { return a.Since.Compare(b.Since) })
 	return out
+}
+
+// describe is called with inflight.mu held.
+func (r *request) describe() StuckRequest {
+	return StuckRequest{Operation: r.op.String(), Inode: r.node, Path: r.name, Pid: r.pid, Since: r.began, New: !r.said, label: r.label}
+}
+
+// unanswered returns how many requests have been under way for longer than d,
+// and the oldest of them.
+func (u *inflight) unanswered(d time.Duration) (n int, oldest StuckRequest) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := u.older(d)
+	if len(all) > 0 {
+		oldest = all[0].describe()
+	}
+	return len(all), oldest
+}
+
+// Unanswered returns how many requests of the kernel have been waiting for
+// longer than d, and the oldest of them, without its stack. It may be asked at
+// any time: what Stuck returns does not depend on it.
+func (s *Server) Unanswered(d time.Duration) (n int, oldest StuckRequest) {
+	if n, oldest = s.front.under.unanswered(d); n > 0 {
+		oldest.Path = s.pathOf(cache.Ino(oldest.Inode), oldest.Path)
+	}
+	return n, oldest
 }
 
 // Stuck returns the requests of the kernel that have been waiting for longer

@@ -178,7 +178,9 @@ func (w *webServer) metrics(out http.ResponseWriter, r *http.Request) {
 // healthNote is written to see whether the journal takes changes.
 const healthNote = "health"
 
-// healthy returns why a mount is not well.
+// healthy returns why a mount is not well: it is not there, it has not answered
+// a request of the file system for --stuck-after, or its journal takes no
+// changes. A request of our own would prove no more, and hang with the others.
 func (l *live) healthy(ctx context.Context) error {
 	select {
 	case <-l.gone:
@@ -191,6 +193,13 @@ func (l *live) healthy(ctx context.Context) error {
 	}
 	if !mounted || at.device != fmt.Sprintf("0:%d", l.reg.Connection) {
 		return fmt.Errorf("%s shows another mount, or none", l.reg.Mountpoint)
+	}
+	if n, oldest := l.server.Unanswered(l.dog.after); n > 0 {
+		have := "requests have"
+		if n == 1 {
+			have = "request has"
+		}
+		return fmt.Errorf("%d %s not been answered for %s: %s", n, have, l.dog.after, kernelText(oldest))
 	}
 	now, err := json.Marshal(time.Now())
 	if err != nil {

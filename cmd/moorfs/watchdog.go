@@ -22,12 +22,16 @@ type stuckRequests struct {
 func (s stuckRequests) texts() []string {
 	var out []string
 	for _, r := range s.Kernel {
-		out = append(out, fmt.Sprintf("%s %q (inode %d) for process %d, since %s", r.Operation, r.Path, r.Inode, r.Pid, r.Since.Local().Format(time.TimeOnly)))
+		out = append(out, kernelText(r))
 	}
 	for _, r := range s.S3 {
 		out = append(out, fmt.Sprintf("S3: %s %s, since %s", r.Operation, r.Path, r.Since.Local().Format(time.TimeOnly)))
 	}
 	return out
+}
+
+func kernelText(r fs.StuckRequest) string {
+	return fmt.Sprintf("%s %q (inode %d) for process %d, since %s", r.Operation, r.Path, r.Inode, r.Pid, r.Since.Local().Format(time.TimeOnly))
 }
 
 // A watchdog reports what is stuck: one line with the stack in the log for each

@@ -168,6 +168,10 @@ func TestStuck(t *testing.T) {
 	}()
 	w.has("/metrics", `moorfs_stuck_requests{side="kernel"} 1`)
 	w.has("/metrics", `moorfs_stuck_requests{side="s3"} 1`)
+	if status, body := w.get("/healthz", w.address); status != http.StatusServiceUnavailable ||
+		!regexp.MustCompile(`^1 request has not been answered for 300ms: (open|read) "slow" \(inode \d+\) for process \d+, since \S+\n$`).MatchString(body) {
+		t.Errorf("/healthz while a request is stuck: %d: %s", status, body)
+	}
 	status, out := w.Run(waitLimit, "status", w.Dir)
 	if status != 0 || !regexp.MustCompile(`stuck +(open|read) "slow" \(inode \d+\) for process \d+`).MatchString(out) ||
 		!regexp.MustCompile(`stuck +S3: GetObject /\S+/slow`).MatchString(out) {
@@ -176,6 +180,9 @@ func TestStuck(t *testing.T) {
 	close(release)
 	if err := <-read; err != nil {
 		t.Error(err)
+	}
+	if status, body := w.get("/healthz", w.address); status != http.StatusOK {
+		t.Errorf("/healthz when it was answered: %d: %s", status, body)
 	}
 	w.has("/metrics", `moorfs_stuck_requests{side="kernel"} 0`)
 	for _, message := range []string{`msg="a request is stuck"`, `msg="a request to S3 is stuck"`} {
