@@ -32,11 +32,11 @@ func (r cacheReport) show(out io.Writer, asJSON bool) error {
 		at = "AWS"
 	}
 	row("bucket", "%s at %s", source{bucket: r.Bucket, prefix: r.Prefix}, at)
-	row("directory", "%s", r.Dir)
+	row("directory", "%s", printable(r.Dir))
 	if r.Mount == "" {
 		row("mounted", "no")
 	} else {
-		row("mounted", "on %s", r.Mount)
+		row("mounted", "on %s", printable(r.Mount))
 	}
 	row("files", "%d with data here, %s of disk, index %s", r.Files, bytesText(r.Bytes), bytesText(r.Index))
 	row("clean", "%s, in the bucket too", bytesText(r.Clean))

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -100,7 +102,7 @@ func listConflicts(ctx context.Context, dirs []string) ([]mountConflict, error) 
 	}
 	all := []mountConflict{}
 	for _, t := range targets {
-		below := filepath.Join(t.mount.Mountpoint, t.path)
+		below := filepath.Join(t.mount.Mountpoint, inJSON(t.path))
 		found, err := conflictsOf(ctx, t.mount)
 		if err != nil {
 			return nil, err
@@ -161,6 +163,17 @@ func printable(name string) string {
 	return name
 }
 
+// plainText is a message in which names may have left what would disturb a line
+// of a terminal.
+func plainText(message string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, message)
+}
+
 // keep decides one conflict.
 func keep(ctx context.Context, side winner, arg string) error {
 	x, err := findConflict(ctx, arg)
@@ -185,7 +198,7 @@ func findConflict(ctx context.Context, arg string) (mountConflict, error) {
 		if err != nil {
 			return mountConflict{}, err
 		}
-		where, file = []string{t.mount.Mountpoint}, t.mount.Mountpoint+"/"+t.path
+		where, file = []string{t.mount.Mountpoint}, t.mount.Mountpoint+"/"+inJSON(t.path)
 	}
 	all, err := listConflicts(ctx, where)
 	if err != nil {

@@ -131,7 +131,7 @@ func (c *control) answer(ctx context.Context, req request, tell func(cache.Progr
 		s := c.op.status()
 		r.Status = &s
 	case opFlush:
-		err = c.op.flush(ctx, req.Path, tell)
+		err = c.op.flush(ctx, string(req.Path), tell)
 	case opConflicts:
 		r.Conflicts, err = c.op.conflicts()
 	case opKeepMine, opKeepTheirs:

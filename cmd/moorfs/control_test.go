@@ -127,7 +127,7 @@ func TestControlCacheVerbs(t *testing.T) {
 func TestControlFlushTellsProgress(t *testing.T) {
 	op := &fakeOperator{flushed: make(chan string, 1)}
 	var files []int
-	_, err := ask(t.Context(), startControl(t, op), request{Op: opFlush, Path: "a/b"}, func(p cache.Progress) { files = append(files, p.Files) })
+	_, err := ask(t.Context(), startControl(t, op), request{Op: opFlush, Path: []byte("a/b")}, func(p cache.Progress) { files = append(files, p.Files) })
 	if err != nil || len(files) != 2 || files[1] != 1 || <-op.flushed != "a/b" {
 		t.Errorf("got %v, %v", files, err)
 	}

@@ -102,7 +102,7 @@ func targetOf(path string) (flushTarget, error) {
 
 func flush(ctx context.Context, t flushTarget) error {
 	line := newProgressLine(os.Stderr)
-	_, err := ask(ctx, t.mount.Socket, request{Op: opFlush, Path: t.path}, line.tell)
+	_, err := ask(ctx, t.mount.Socket, request{Op: opFlush, Path: []byte(t.path)}, line.tell)
 	line.end()
 	if err == nil {
 		return nil

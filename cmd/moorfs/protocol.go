@@ -31,7 +31,7 @@ const (
 
 type request struct {
 	Op      string        `json:"op"`
-	Path    string        `json:"path,omitempty"`    // flush: below the mount; empty: everything
+	Path    []byte        `json:"path,omitempty"`    // flush: below the mount, whatever bytes it has; empty: everything
 	Timeout time.Duration `json:"timeout,omitempty"` // stop: how long to drain; 0: as long as something moves
 	ID      string        `json:"id,omitempty"`      // keep-mine, keep-theirs: of a conflict
 }

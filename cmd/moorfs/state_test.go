@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -246,5 +248,24 @@ func TestOpenLogSetsALongOneAside(t *testing.T) {
 	}
 	if info, err := os.Stat(name + ".1"); err != nil || info.Size() != maxLog+1 {
 		t.Errorf("the old log is gone: %v", err)
+	}
+}
+
+// TestNamesThatAreNotUTF8: what is not UTF-8 comes back from a registration and
+// a note as it was, and those who read it as JSON see that it is not all.
+func TestNamesThatAreNotUTF8(t *testing.T) {
+	m := registration{Pid: 7, Mountpoint: "/mnt/\xff", Source: "s3://b/\xfe", CacheDir: "/c\xfd", Socket: "/c\xfd/s"}
+	n := cacheNote{Source: m.Source, CacheDir: m.CacheDir, Ended: true}
+	for _, pair := range [][2]any{{m, &registration{}}, {n, &cacheNote{}}, {registration{Mountpoint: "/mnt/ü"}, &registration{}}} {
+		b, err := json.Marshal(pair[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, pair[1]); err != nil {
+			t.Fatal(err)
+		}
+		if got := reflect.ValueOf(pair[1]).Elem().Interface(); !reflect.DeepEqual(got, pair[0]) {
+			t.Errorf("%s: %+v, want %+v", b, got, pair[0])
+		}
 	}
 }

@@ -36,7 +36,7 @@ func (r statusReport) text() string {
 }
 
 func (m mountReport) text(b *strings.Builder) {
-	fmt.Fprintf(b, "%s on %s\n", m.Mount.Source, m.Mount.Mountpoint)
+	fmt.Fprintf(b, "%s on %s\n", printable(m.Mount.Source), printable(m.Mount.Mountpoint))
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
@@ -55,15 +55,15 @@ func (m mountReport) rows(row func(name, format string, args ...any)) {
 	c := m.Cache
 	row("state", "%s", stateOf(*c))
 	if net := c.Network; net.State != cache.Online {
-		row("network", "%s since %s: %s", net.State, net.Since.Local().Format(time.DateTime), net.Error)
+		row("network", "%s since %s: %s", net.State, net.Since.Local().Format(time.DateTime), plainText(net.Error))
 	}
 	if m.Events != nil {
 		row("events", "%s", eventsText(*m.Events))
 	}
 	if c.LastError != "" {
-		row("last error", "%s", c.LastError)
+		row("last error", "%s", plainText(c.LastError))
 	}
-	row("cache", "%s of %s in %s", bytesText(c.CacheBytes), bytesText(c.CacheLimit), c.CacheDir)
+	row("cache", "%s of %s in %s", bytesText(c.CacheBytes), bytesText(c.CacheLimit), printable(c.CacheDir))
 	if c.Scrub.Checked+c.Scrub.Again+c.Scrub.Lost > 0 {
 		row("checked", "%s", scrubText(c.Scrub))
 	}
@@ -82,7 +82,7 @@ func (m mountReport) rows(row func(name, format string, args ...any)) {
 			row("", "and %d more", max(c.Queued, len(c.Work))-i)
 			break
 		}
-		row("queued", "%s  %s  %s, %s", k.Key, bytesText(k.Size), k.State, humanize.Time(k.Since))
+		row("queued", "%s  %s  %s, %s", printable(k.Key), bytesText(k.Size), k.State, humanize.Time(k.Since))
 	}
 	for _, x := range c.Conflicts {
 		row("conflict", "%q: %s, %s (%s)", x.Path, whereOurs(x), humanize.Time(x.When), x.ID)
