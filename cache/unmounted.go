@@ -42,7 +42,10 @@ func OpenUnmounted(ctx context.Context, dir string, log *slog.Logger) (*Unmounte
 
 // takeUnmounted locks a directory that is one of a cache.
 func takeUnmounted(ctx context.Context, dir string, log *slog.Logger) (*Cache, error) {
-	if _, err := os.Stat(filepath.Join(dir, "data")); err != nil {
+	switch _, err := os.Stat(filepath.Join(dir, "data")); {
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("cache %s: %w", dir, err)
+	case err != nil:
 		return nil, fmt.Errorf("%s is no cache directory: %w", dir, err)
 	}
 	lock, err := lockDir(dir)

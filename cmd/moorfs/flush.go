@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,14 +31,16 @@ S3 refused it, 3 if it could not be sent; it stays queued in both cases.`,
 			defer cancel()
 			targets, err := flushTargets(args)
 			if err != nil {
-				return err
+				return fmt.Errorf("flush: %w", err)
 			}
+			var failed []error
 			for _, t := range targets {
-				if err := flush(ctx, t); err != nil {
-					return err
-				}
+				failed = append(failed, flush(ctx, t))
 			}
-			return nil
+			if all {
+				failed = append(failed, flushOfDead())
+			}
+			return together(failed)
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "everything in every mount of yours")
@@ -57,7 +60,7 @@ func flushTargets(paths []string) ([]flushTarget, error) {
 	for _, p := range paths {
 		t, err := targetOf(p)
 		if err != nil {
-			return nil, fmt.Errorf("flush: %w", err)
+			return nil, err
 		}
 		out = append(out, t)
 	}
@@ -84,9 +87,13 @@ func targetOf(path string) (flushTarget, error) {
 	}
 	m, found, err := mountOf(abs)
 	if err == nil && !found { // perhaps behind a symbolic link
-		if abs, err = filepath.EvalSymlinks(abs); errors.Is(err, unix.ENOTCONN) {
-			return flushTarget{}, fmt.Errorf("%s: the mount's daemon is dead; mount it again, nothing that was written is lost", path)
-		} else if err != nil {
+		if err = whyUnknown(abs); err == nil {
+			abs, err = filepath.EvalSymlinks(abs)
+		}
+		if errors.Is(err, unix.ENOTCONN) {
+			err = fmt.Errorf("%s: %w", path, errDead)
+		}
+		if err != nil {
 			return flushTarget{}, err
 		}
 		m, found, err = mountOf(abs)
@@ -116,6 +123,35 @@ func flush(ctx context.Context, t flushTarget) error {
 			name, describeLeft(left.Progress), left.CacheDir, because(left.Progress.Error))}
 	}
 	return fmt.Errorf("flush %s: %w", name, err)
+}
+
+// errDead says that a mount has no daemon any more.
+var errDead = errors.New("the mount's daemon is dead; mount it again, nothing that was closed is lost")
+
+// flushOfDead is the error for mounts of ours that nobody sends for.
+func flushOfDead() error {
+	dead, err := deadMounts()
+	failed := []error{err}
+	for _, l := range dead {
+		failed = append(failed, fmt.Errorf("flush %s: %w", l.target, errDead))
+	}
+	return errors.Join(failed...)
+}
+
+// together is one error for several paths: unfinished if nothing worse
+// happened.
+func together(all []error) error {
+	all = slices.DeleteFunc(all, func(err error) bool { return err == nil })
+	if len(all) < 2 {
+		return errors.Join(all...)
+	}
+	code := exitUnfinished
+	for _, err := range all {
+		if e := new(exitError); !errors.As(err, &e) || e.code != exitUnfinished {
+			code = exitFailed
+		}
+	}
+	return &exitError{code: code, err: errors.Join(all...)}
 }
 
 // because appends a reason, if there is one.

@@ -6,7 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +20,7 @@ type mountLine struct {
 	options []string // of the mount, as ro, nosuid
 	fstype  string
 	source  string
+	user    string // of FUSE: who mounted it, as a number
 	device  string // MAJOR:MINOR; of FUSE, 0:CONNECTION
 }
 
@@ -38,7 +42,13 @@ func parseMountinfo(s string) []mountLine {
 		if !ok || len(m) < 6 || len(f) < 2 {
 			continue
 		}
-		out = append(out, mountLine{target: unmangle(m[4]), options: strings.Split(m[5], ","), fstype: f[0], source: unmangle(f[1]), device: m[2]})
+		line := mountLine{target: unmangle(m[4]), options: strings.Split(m[5], ","), fstype: f[0], source: unmangle(f[1]), device: m[2]}
+		for _, o := range strings.Split(f[len(f)-1], ",") {
+			if user, ok := strings.CutPrefix(o, "user_id="); ok {
+				line.user = user
+			}
+		}
+		out = append(out, line)
 	}
 	return out
 }
@@ -82,6 +92,73 @@ func mountAt(dir string) (mountLine, bool, error) {
 		}
 	}
 	return mountLine{}, false, nil
+}
+
+// isOurs reports whether this user mounted it.
+func (l mountLine) isOurs() bool { return l.user == strconv.Itoa(os.Geteuid()) }
+
+// mayTouch is errNotOurs for a mount that is another user's, unless we are
+// root.
+func (l mountLine) mayTouch() error {
+	if os.Geteuid() == 0 || l.isOurs() {
+		return nil
+	}
+	return fmt.Errorf("%s %w", l.target, errNotOurs)
+}
+
+// whyUnknown says why a path that lies in no mount with a daemon known to us
+// lies in a mount of moorfs all the same; nil: it does not.
+func whyUnknown(path string) error {
+	lines, err := mountLines()
+	if err != nil {
+		return err
+	}
+	var best mountLine
+	for _, l := range lines {
+		if within(path, l.target) && len(l.target) >= len(best.target) {
+			best = l
+		}
+	}
+	if best.fstype != "fuse.moorfs" {
+		return nil
+	}
+	if err := best.mayTouch(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w", best.target, errDead)
+}
+
+// comesOrGoes is how long a mount may be without a registration: it registers
+// once it answers, and its entry goes before or after it.
+const comesOrGoes = 500 * time.Millisecond
+
+// deadMounts returns this user's mounts of moorfs that have no daemon.
+func deadMounts() ([]mountLine, error) {
+	dead, err := unregistered()
+	if err != nil || len(dead) == 0 {
+		return nil, err
+	}
+	time.Sleep(comesOrGoes)
+	still, err := unregistered()
+	return slices.DeleteFunc(still, func(l mountLine) bool {
+		return !slices.ContainsFunc(dead, func(d mountLine) bool { return d.target == l.target && d.device == l.device })
+	}), err
+}
+
+// unregistered returns this user's mounts of moorfs that are not registered.
+func unregistered() ([]mountLine, error) {
+	lines, err := mountLines()
+	if err != nil {
+		return nil, err
+	}
+	running, dying, err := registered()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(lines, func(l mountLine) bool {
+		served := func(m registration) bool { return m.Mountpoint == l.target }
+		return l.fstype != "fuse.moorfs" || !l.isOurs() || slices.ContainsFunc(running, served) || slices.ContainsFunc(dying, served)
+	}), nil
 }
 
 // resolveDir returns the absolute, link-free name of a mountpoint. A

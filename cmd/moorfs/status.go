@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,22 +113,23 @@ func collectStatus(ctx context.Context, args []string) (statusReport, error) {
 	for _, m := range mounts {
 		r.Mounts = append(r.Mounts, askStatus(ctx, m))
 	}
-	if len(args) == 0 {
-		for _, m := range dying {
-			r.Mounts = append(r.Mounts, mountReport{Mount: m, Error: "the daemon was killed and cannot end; moorfs umount or mount helps it"})
-		}
+	if len(args) > 0 {
+		return r, nil
 	}
-	return r, nil
+	for _, m := range dying {
+		r.Mounts = append(r.Mounts, mountReport{Mount: m, Error: "the daemon was killed and cannot end; moorfs umount or mount helps it"})
+	}
+	dead, err := deadMounts()
+	for _, l := range dead {
+		r.Mounts = append(r.Mounts, mountReport{Mount: registration{Mountpoint: l.target, Source: l.source}, Error: errDead.Error()})
+	}
+	return r, err
 }
 
 // statusOfUnknown says why there is no status of dir.
 func statusOfUnknown(dir string) error {
-	at, mounted, err := mountAt(dir)
-	if err != nil {
-		return err
-	}
-	if mounted && at.fstype == "fuse.moorfs" {
-		return fmt.Errorf("status: the daemon of %s is dead; mount it again, nothing that was written is lost", dir)
+	if err := whyUnknown(dir); err != nil {
+		return fmt.Errorf("status: %w", err)
 	}
 	return fmt.Errorf("status: %s lies in no mount of moorfs", dir)
 }
@@ -139,8 +139,8 @@ func askStatus(ctx context.Context, m registration) mountReport {
 	defer cancel()
 	a, err := ask(ctx, m.Socket, request{Op: opStatus}, nil)
 	switch {
-	case errors.Is(err, os.ErrPermission):
-		return mountReport{Mount: m, Error: "belongs to another user"}
+	case errors.Is(err, errNotOurs):
+		return mountReport{Mount: m, Error: errNotOurs.Error()}
 	case err != nil:
 		return mountReport{Mount: m, Error: err.Error()}
 	case a.Status == nil:

@@ -46,7 +46,9 @@ func (m mountReport) text(b *strings.Builder) {
 	} else {
 		m.rows(row)
 	}
-	row("daemon", "pid %d, moorfs %s, since %s", m.Mount.Pid, m.Mount.Version, m.Mount.Since.Local().Format(time.DateTime))
+	if m.Mount.Pid != 0 {
+		row("daemon", "pid %d, moorfs %s, since %s", m.Mount.Pid, m.Mount.Version, m.Mount.Since.Local().Format(time.DateTime))
+	}
 	_ = w.Flush() // a strings.Builder takes everything
 }
 

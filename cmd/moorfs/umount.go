@@ -65,6 +65,9 @@ func umount(req umountRequest) error {
 	case req.how == lazily && mounted:
 		return detachMount(dir, m, known)
 	case !known:
+		if err := at.mayTouch(); err != nil {
+			return fmt.Errorf("umount: %w", err)
+		}
 		return removeDead(dir)
 	}
 	err = stopDaemon(m, req.limit)

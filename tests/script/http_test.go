@@ -107,7 +107,7 @@ func TestHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.has("/metrics", "moorfs_conflicts 0\n")
-	if status, out := w.Run(waitLimit, "flush", "--all"); status != 0 {
+	if status, out := w.Run(waitLimit, "flush", w.Dir); status != 0 {
 		t.Fatalf("flush: %d: %s", status, out)
 	}
 	w.has("/metrics", "moorfs_conflicts 1\n")
