@@ -112,7 +112,9 @@ func chooseCache(dir string) (string, error) {
 		return "", err
 	}
 	for _, m := range running {
-		all = append(all, m.CacheDir)
+		if m.isOurs() {
+			all = append(all, m.CacheDir)
+		}
 	}
 	slices.Sort(all)
 	switch all = slices.Compact(all); len(all) {
@@ -216,7 +218,7 @@ func cacheRecover(ctx context.Context, v *cacheVerb) error {
 	out := v.cmd.OutOrStdout()
 	done, err := cache.Recover(ctx, v.dir, v.log())
 	if err != nil {
-		return err
+		return inUse(err)
 	}
 	said := "the index is readable; nothing had to be rebuilt"
 	if done.Rebuilt {

@@ -72,7 +72,7 @@ func flushTargets(paths []string) ([]flushTarget, error) {
 		return nil, err
 	}
 	for _, m := range mounts {
-		if who, ok := ownerOf(fmt.Sprintf("/proc/%d", m.Pid)); os.Geteuid() == 0 || ok && int(who) == os.Geteuid() {
+		if os.Geteuid() == 0 || m.isOurs() {
 			out = append(out, flushTarget{mount: m})
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/moorfs/moorfs/cache"
 )
 
 // A registration is how a running mount makes itself known to the other
@@ -136,6 +138,27 @@ func readRegistration(name string) (registration, error) {
 func mountsHere() ([]registration, error) {
 	running, _, err := registered()
 	return running, err
+}
+
+// isOurs reports whether the daemon of m is this user's.
+func (m registration) isOurs() bool {
+	who, ok := ownerOf(fmt.Sprintf("/proc/%d", m.Pid))
+	return ok && int(who) == os.Geteuid()
+}
+
+// inUse adds to a *cache.BusyError which mount it is that has the cache.
+func inUse(err error) error {
+	busy := new(cache.BusyError)
+	if !errors.As(err, &busy) {
+		return err
+	}
+	running, unseen := mountsHere()
+	for _, m := range running {
+		if m.Pid == busy.Pid {
+			return fmt.Errorf("%w, which serves %s; unmount that, or name another directory with --cache-dir", err, m.Mountpoint)
+		}
+	}
+	return errors.Join(err, unseen)
 }
 
 // registered returns the running mounts that this user can see, and those

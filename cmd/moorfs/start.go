@@ -211,7 +211,7 @@ func (m *mounting) openCache(ctx context.Context) error {
 	m.cache, err = cache.Open(ctx, cfg)
 	if busy := new(cache.BusyError); errors.As(err, &busy) {
 		if err := takeOver(ctx, busy); err != nil {
-			return err
+			return inUse(err)
 		}
 		m.cache, err = cache.Open(ctx, cfg)
 	}
