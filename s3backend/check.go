@@ -10,12 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// Check finds out whether the bucket is there and may be listed; its error is
-// one line that says what is wrong and what would help.
-func (c *Client) Check(ctx context.Context) error { return c.CheckPrefix(ctx, "") }
-
-// CheckPrefix is Check for credentials that may list only below prefix.
-func (c *Client) CheckPrefix(ctx context.Context, prefix string) error {
+// Check finds out whether the bucket is there and may be listed below prefix;
+// its error is one line that says what is wrong and what would help.
+func (c *Client) Check(ctx context.Context, prefix string) error {
 	ctx, cancel := c.patience(ctx)
 	defer cancel()
 	cl := call{"ListObjectsV2", prefix}
@@ -24,7 +21,7 @@ func (c *Client) CheckPrefix(ctx context.Context, prefix string) error {
 	}
 	out, err := c.api.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &c.opts.Bucket, Prefix: &prefix, MaxKeys: aws.Int32(1)}, unrepeated(ctx))
 	if err != nil {
-		return c.diagnose(fail(ctx, cl, err), err)
+		return c.diagnose(prefix, fail(ctx, cl, err), err)
 	}
 	if aws.ToString(out.Name) == "" {
 		return fmt.Errorf("%s does not answer as S3 does: %w", c.where(), cl.corrupt("the answer is no listing"))
@@ -53,7 +50,7 @@ func (c *Client) checkCredentials(ctx context.Context) error {
 }
 
 // diagnose says in the words of the person who mounts what e means.
-func (c *Client) diagnose(e, raw error) error {
+func (c *Client) diagnose(prefix string, e, raw error) error {
 	bucket := c.opts.Bucket
 	if region := regionOf(raw); region != "" && region != c.Region() {
 		return fmt.Errorf("wrong region: bucket %s is in %s, not in %s: %w", bucket, region, c.Region(), e)
@@ -68,6 +65,9 @@ func (c *Client) diagnose(e, raw error) error {
 				return fmt.Errorf("bad credentials for bucket %s: %w", bucket, e)
 			}
 		}
+		if prefix != "" {
+			return fmt.Errorf("access denied to %s below %q, s3:ListBucket is needed: %w", bucket, prefix, e)
+		}
 		return fmt.Errorf("access denied to bucket %s, s3:ListBucket is needed: %w", bucket, e)
 	case Expired:
 		return fmt.Errorf("expired credentials for bucket %s: %w", bucket, e)
@@ -81,7 +81,7 @@ func (c *Client) diagnose(e, raw error) error {
 	case Corrupt:
 		return fmt.Errorf("%s does not answer as S3 does: %w", c.where(), e)
 	}
-	return e
+	return fmt.Errorf("bucket %s: %w", bucket, e)
 }
 
 // where names the server in messages.

@@ -110,7 +110,7 @@ func TestDeadServerIsOffline(t *testing.T) {
 	wantKind(t, err, Offline)
 	_, err = d.Get(t.Context(), Get{Key: "k", Range: Range{0, 1}})
 	wantKind(t, err, Offline)
-	if err := d.Check(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "offline: ") {
+	if err := d.Check(t.Context(), ""); err == nil || !strings.HasPrefix(err.Error(), "offline: ") {
 		t.Errorf("check: %v", err)
 	}
 }
@@ -174,7 +174,7 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 				}
 				refusal(w, tc.status, tc.code, tc.message)
 			})
-			err := c.Check(t.Context())
+			err := c.Check(t.Context(), "")
 			if err == nil || !strings.HasPrefix(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v, want %s…", err, tc.want)
 			}
@@ -207,7 +207,7 @@ func TestMissingCredentialsAreSaid(t *testing.T) {
 		t.Setenv(k, "")
 	}
 	c := fake(t, Options{}, func(w http.ResponseWriter, r *http.Request) { t.Error("a request was sent") })
-	err := c.Check(t.Context())
+	err := c.Check(t.Context(), "")
 	wantKind(t, err, Denied)
 	if err == nil || !strings.HasPrefix(err.Error(), "no credentials found") {
 		t.Errorf("check: %v", err)

@@ -24,7 +24,7 @@ func live(t *testing.T, s *s3test.Server, o Options) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Check(t.Context()); err != nil {
+	if err := c.Check(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
 	caps, err := c.Probe(t.Context(), "scratch/")
@@ -152,13 +152,13 @@ func TestBucketOfAnotherNameOrKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, other.Check(t.Context()), NoBucket)
+	wantKind(t, other.Check(t.Context(), ""), NoBucket)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
 	stranger, err := New(t.Context(), c.opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, stranger.Check(t.Context()), Denied)
+	wantKind(t, stranger.Check(t.Context(), ""), Denied)
 }
 
 func TestUnknownCertificateIsSaid(t *testing.T) {
@@ -167,7 +167,7 @@ func TestUnknownCertificateIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = c.Check(t.Context())
+	err = c.Check(t.Context(), "")
 	wantKind(t, err, Offline)
 	if err == nil || !strings.HasPrefix(err.Error(), "TLS: ") {
 		t.Errorf("check: %v", err)

@@ -168,7 +168,7 @@ func (m *mounting) reachBucket(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(s3backend.Probing(ctx), reachLimit)
 		defer cancel()
 	}
-	err = m.client.Check(ctx) // once: the network's return is noticed later, too
+	err = m.client.Check(ctx, m.req.src.prefix) // once: the network's return is noticed later, too
 	if s3backend.KindOf(err) == s3backend.Offline || errors.Is(err, context.DeadlineExceeded) {
 		m.unreachable = err
 		return nil
