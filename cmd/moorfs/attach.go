@@ -130,12 +130,8 @@ func (m *mounting) announce(l *live) error {
 		return err
 	}
 	m.undo.push(always, c.close)
-	if address := m.req.set.text("http"); address != "" {
-		w, err := serveHTTP(address, l)
-		if err != nil {
-			return err
-		}
-		m.undo.push(always, w.close)
+	if m.web != nil {
+		m.undo.push(always, serveHTTP(m.web, l).close)
 	}
 	if err := reg.add(m.reg); err != nil {
 		return err

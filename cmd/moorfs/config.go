@@ -79,6 +79,11 @@ func clientOptions(src source, s settings, log *slog.Logger) (s3backend.Options,
 	if err != nil {
 		return s3backend.Options{}, err
 	}
+	for _, name := range []string{"config-file", "credentials-file"} {
+		if err := readable(s.text(name)); err != nil {
+			return s3backend.Options{}, fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	o := s3backend.Options{
 		Bucket: src.bucket, EndpointURL: s.text("endpoint-url"), Region: s.text("region"), Profile: s.text("profile"),
 		RoleARN: s.text("role-arn"), ExternalID: s.text("external-id"), NoSignRequest: s.on("no-sign-request"),
@@ -96,6 +101,19 @@ func clientOptions(src source, s settings, log *slog.Logger) (s3backend.Options,
 		o.BucketKey = &on
 	}
 	return o, nil
+}
+
+// readable fails for a file that was named and cannot be read: the SDK passes
+// over it. A variable of AWS may name one that is not there.
+func readable(file string) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func pathStyle(s settings) s3backend.PathStyle {

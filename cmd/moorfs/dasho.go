@@ -40,6 +40,9 @@ func parseDashO(arg string, sloppy bool) (dashO, error) {
 	d := dashO{layer: layer{}}
 	for _, item := range splitOptions(arg) {
 		name, value, given := strings.Cut(item, "=")
+		if name == "" && given {
+			return d, fmt.Errorf("mount option %q needs a name", item[:1])
+		}
 		if name == "" || d.standard(name) {
 			continue
 		}

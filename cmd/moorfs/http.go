@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sys/unix"
 
 	"github.com/moorfs/moorfs/cache"
 )
@@ -28,12 +30,13 @@ const (
 // httpAddress reads --http: a port, or HOST:PORT. Without a host it is the
 // loopback address.
 func httpAddress(s string) (string, error) {
+	full := s
 	if !strings.Contains(s, ":") {
-		s = ":" + s
+		full = ":" + s
 	}
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return "", fmt.Errorf("option http: %w", err)
+	host, port, err := net.SplitHostPort(full)
+	if _, number := strconv.ParseUint(port, 10, 16); err != nil || number != nil {
+		return "", fmt.Errorf("option http: %q is neither PORT nor HOST:PORT", s)
 	}
 	if host == "" {
 		host = "127.0.0.1"
@@ -52,16 +55,36 @@ type webServer struct {
 	process  *prometheus.Registry
 }
 
-// serveHTTP listens on address.
-func serveHTTP(address string, l *live) (*webServer, error) {
-	address, err := httpAddress(address)
+// listenHTTP takes the address of --http, if there is one, so that a mount that
+// cannot have it does not come about.
+func (m *mounting) listenHTTP(ctx context.Context) error {
+	s := m.req.set.text("http")
+	if s == "" {
+		return nil
+	}
+	address, err := httpAddress(s)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	w := &webServer{live: l, slots: make(chan struct{}, httpClients), process: prometheus.NewRegistry()}
-	if w.listener, err = net.Listen("tcp", address); err != nil {
-		return nil, fmt.Errorf("option http: %w", err)
+	m.web, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("option http: %s is taken by another process; choose another port", address)
+	case err != nil:
+		return fmt.Errorf("option http: cannot listen on %s: %w", address, err)
 	}
+	m.undo.push(onFailure, func() error {
+		if err := m.web.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+// serveHTTP serves who comes to listener.
+func serveHTTP(listener net.Listener, l *live) *webServer {
+	w := &webServer{live: l, listener: listener, slots: make(chan struct{}, httpClients), process: prometheus.NewRegistry()}
 	if tcp, ok := w.listener.Addr().(*net.TCPAddr); ok {
 		w.loopback = tcp.IP.IsLoopback()
 	}
@@ -74,7 +97,7 @@ func serveHTTP(address string, l *live) (*webServer, error) {
 		}
 	}()
 	l.log.Info("http", "address", w.listener.Addr().String())
-	return w, nil
+	return w
 }
 
 func (w *webServer) close() error { return w.server.Close() }

@@ -19,8 +19,10 @@ func TestHTTPAddress(t *testing.T) {
 			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
 		}
 	}
-	if got, err := httpAddress("::1:9000:x"); err == nil {
-		t.Errorf("no error, but %q", got)
+	for _, in := range []string{"::1:9000:x", "abc", "70000", "-1", "localhost:", ":"} {
+		if got, err := httpAddress(in); err == nil || !strings.Contains(err.Error(), "neither PORT nor HOST:PORT") {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
 	}
 }
 

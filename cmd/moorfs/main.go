@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -62,14 +63,40 @@ func newRootCommand() *cobra.Command {
 	return root
 }
 
-// flagError adds to cobra's message where a secret belongs.
+// flagError adds to cobra's message where a secret belongs, or what may have
+// been meant.
 func flagError(cmd *cobra.Command, err error) error {
-	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
-		if secret := refuseSecret(name); secret != nil {
-			err = secret
+	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !ok {
+		return usage(err)
+	}
+	if secret := refuseSecret(name); secret != nil {
+		return usage(secret)
+	}
+	meant := ""
+	letters := strings.NewReplacer("-", "", "_", "")
+	for _, o := range mountOptions {
+		if cmd.Flags().Lookup(o.name) != nil && isSlip(letters.Replace(name), letters.Replace(o.name)) {
+			meant = o.name
 		}
 	}
-	return usage(err)
+	if meant != "" {
+		return usage(fmt.Errorf("%w; did you mean --%s?", err, meant))
+	}
+	return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
+}
+
+// isSlip reports whether one letter more, less or changed makes b of a.
+func isSlip(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	same := 0
+	for same < len(a) && a[same] == b[same] {
+		same++
+	}
+	a, b = a[same:], b[same:]
+	return a == b || len(b) > 0 && (a == b[1:] || len(a) > 0 && a[1:] == b[1:])
 }
 
 // exactly is cobra.ExactArgs with our exit status.

@@ -83,7 +83,7 @@ func serveMount(req mountRequest) error {
 	signal.Notify(signals, os.Interrupt, unix.SIGTERM, unix.SIGHUP)
 	l, err := startInterruptibly(req, ready, signals)
 	if errors.Is(err, fs.ErrMounted) {
-		return errors.Join(ready.warn(fmt.Sprintf("%s is already mounted on %s", req.src, req.dir)), ready.tell(nil))
+		return errors.Join(ready.warn(fmt.Sprintf("%s is already mounted on %s, with the options that it was given then", req.src, req.dir)), ready.tell(nil))
 	}
 	if err != nil {
 		if told := ready.tell(err); told != nil || !daemon {

@@ -47,6 +47,7 @@ func TestDashORefuses(t *testing.T) {
 	for arg, says := range map[string]string{
 		"color=green":                          "color",
 		"region":                               "needs a value",
+		"=x":                                   "needs a name",
 		"cache_size=much":                      "cache-size",
 		"sse_c_key=c2VjcmV0IHNlY3JldCBzZWM=":   "sse-c-key-file",
 		"secret-access-key=c2VjcmV0IHNlY3JldA": "credentials",
@@ -74,6 +75,22 @@ func TestSecretFlagIsRefusedWithAHint(t *testing.T) {
 	}
 	if err != nil && strings.Contains(err.Error(), "c2VjcmV0") {
 		t.Errorf("the error repeats the secret: %v", err)
+	}
+}
+
+// TestUnknownFlagHints: a slip of a letter is answered with the flag that was
+// meant, anything else with where the flags are listed.
+func TestUnknownFlagHints(t *testing.T) {
+	for flag, says := range map[string]string{
+		"--cach-dir=x": "did you mean --cache-dir?", "--endpoint_url=x": "did you mean --endpoint-url?", "--readonly": "did you mean --read-only?",
+		"--color": "see moorfs mount --help",
+	} {
+		root := newRootCommand()
+		root.SetArgs([]string{"mount", flag, "s3://b", "/mnt"})
+		err := root.Execute()
+		if e := new(exitError); !errors.As(err, &e) || e.code != exitUsage || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", flag, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,7 +37,8 @@ type mounting struct {
 	probed s3backend.Options
 	cache  *cache.Cache
 	server *fs.Server
-	events eventSource // nil: none
+	events eventSource  // nil: none
+	web    net.Listener // of --http; nil: none
 	undo   undoStack
 
 	unreachable    error // why the bucket could not be reached; nil: it was
@@ -60,7 +62,7 @@ func (m *mounting) start(ctx context.Context) (*live, error) {
 		return nil, err
 	}
 	for _, step := range []func(context.Context) error{m.openCacheDir, m.reachBucket, m.openCache, m.knowBucket, m.selfCheck, m.probe,
-		m.openEvents, m.mount, m.followEvents} {
+		m.openEvents, m.listenHTTP, m.mount, m.followEvents} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -92,6 +94,9 @@ func (m *mounting) place() error {
 	}
 	if within(cacheDir, dir) || within(dir, cacheDir) {
 		return fmt.Errorf("the cache %s and the mountpoint %s must not lie within each other", cacheDir, dir)
+	}
+	if log := logName(m.req.set, cacheDir); log != "" && within(log, dir) {
+		return fmt.Errorf("the log %s and the mountpoint %s must not lie within each other: the mount would hide it", log, dir)
 	}
 	start, err := startTime(os.Getpid())
 	if err != nil {
