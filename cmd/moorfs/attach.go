@@ -164,7 +164,6 @@ func (m *mounting) warnOfIdleCaches() {
 	idle, err := idleCaches()
 	if err != nil {
 		m.log.Warn("other caches", "error", err)
-		return
 	}
 	for _, n := range idle {
 		other, err := parseSource(n.Source)

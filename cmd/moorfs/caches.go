@@ -73,8 +73,8 @@ func (x cacheIndex) find(cacheDir string) (cacheNote, error) {
 	return n, err
 }
 
-// idle returns the caches with unsent work that no process uses. Notes of
-// caches that are gone are dropped.
+// idle returns the caches with unsent work that no process uses, also where it
+// cannot read all notes. Notes of caches that are gone are dropped.
 func (x cacheIndex) idle(running []registration) ([]cacheNote, error) {
 	names, err := filepath.Glob(filepath.Join(x.dir, "*.json"))
 	if err != nil {
@@ -85,10 +85,15 @@ func (x cacheIndex) idle(running []registration) ([]cacheNote, error) {
 		used[m.CacheDir] = true
 	}
 	var out []cacheNote
+	var unread []error
 	for _, name := range names {
 		n, err := readNote(name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err != nil {
-			return nil, err
+			unread = append(unread, err)
+			continue
 		}
 		if _, err := os.Stat(n.CacheDir); errors.Is(err, os.ErrNotExist) {
 			if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -100,7 +105,7 @@ func (x cacheIndex) idle(running []registration) ([]cacheNote, error) {
 			out = append(out, n)
 		}
 	}
-	return out, nil
+	return out, errors.Join(unread...)
 }
 
 func readNote(name string) (cacheNote, error) {
@@ -110,7 +115,7 @@ func readNote(name string) (cacheNote, error) {
 		return n, fmt.Errorf("index of caches: %w", err)
 	}
 	if err := json.Unmarshal(b, &n); err != nil {
-		return n, fmt.Errorf("index of caches: %s: %w", name, err)
+		return cacheNote{}, fmt.Errorf("index of caches: %s %w (%w): remove it, the next mount of that cache writes it anew", name, errDamaged, err)
 	}
 	return n, nil
 }

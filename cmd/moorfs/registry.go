@@ -32,6 +32,9 @@ type registration struct {
 	Connection int       `json:"connection,omitempty"` // of FUSE, as below /sys/fs/fuse/connections
 }
 
+// errDamaged says that a file of ours is not as we write it.
+var errDamaged = errors.New("is damaged")
+
 // A registry is the directory of registrations of one user.
 type registry struct{ dir string }
 
@@ -103,9 +106,10 @@ func (r registry) list() (running, dying []registration, err error) {
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errDamaged) {
 			return nil, nil, err
 		}
+		// One that is damaged was written before a power cut: m is nobody's.
 		if alive(m.Pid, m.Start) {
 			running = append(running, m)
 			continue
@@ -128,7 +132,7 @@ func readRegistration(name string) (registration, error) {
 		return m, err
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
-		return m, fmt.Errorf("%s: %w", name, err)
+		return registration{}, fmt.Errorf("%s %w (%w)", name, errDamaged, err)
 	}
 	return m, nil
 }

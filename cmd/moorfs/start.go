@@ -160,7 +160,9 @@ func (m *mounting) reachBucket(ctx context.Context) error {
 		return err
 	}
 	earlier, err := index.find(m.reg.CacheDir)
-	if err != nil {
+	if errors.Is(err, errDamaged) {
+		m.log.Warn("what was noted of this cache is lost; the mount notes it anew", "error", err)
+	} else if err != nil {
 		return err
 	}
 	o.KnownRegion = earlier.Region

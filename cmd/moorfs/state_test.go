@@ -269,3 +269,30 @@ func TestNamesThatAreNotUTF8(t *testing.T) {
 		}
 	}
 }
+
+// TestDamagedEntries: an entry that a power cut left is nobody's mount, and a note
+// of that kind hides no other.
+func TestDamagedEntries(t *testing.T) {
+	r := registry{dir: t.TempDir()}
+	broken := filepath.Join(r.dir, "x.json")
+	if err := os.WriteFile(broken, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if running, dying, err := r.list(); err != nil || len(running)+len(dying) > 0 {
+		t.Errorf("%v, %v, %v", running, dying, err)
+	}
+	if _, err := os.Stat(broken); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the entry stays: %v", err)
+	}
+	x := cacheIndex{dir: t.TempDir()}
+	if err := os.WriteFile(filepath.Join(x.dir, "0.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.put(cacheNote{Source: "s3://b", CacheDir: r.dir}); err != nil {
+		t.Fatal(err)
+	}
+	notes, err := x.idle(nil)
+	if len(notes) != 1 || err == nil || !strings.Contains(err.Error(), "0.json is damaged") {
+		t.Errorf("%v, %v", notes, err)
+	}
+}

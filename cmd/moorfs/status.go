@@ -47,10 +47,10 @@ func newStatusCommand() *cobra.Command {
 			defer cancel()
 			show := func() error {
 				r, err := collectStatus(ctx, args)
-				if err != nil {
+				if err != nil && len(r.Mounts)+len(r.Idle) == 0 {
 					return err
 				}
-				return r.show(cmd.OutOrStdout(), asJSON)
+				return errors.Join(err, r.show(cmd.OutOrStdout(), asJSON))
 			}
 			if !watch {
 				return show()
@@ -105,10 +105,6 @@ func collectStatus(ctx context.Context, args []string) (statusReport, error) {
 			return r, statusOfUnknown(dir)
 		}
 		mounts = []registration{m}
-	} else if idle, err := idleCaches(); err != nil {
-		return r, err
-	} else if len(idle) > 0 {
-		r.Idle = idle
 	}
 	for _, m := range mounts {
 		r.Mounts = append(r.Mounts, askStatus(ctx, m))
@@ -116,6 +112,8 @@ func collectStatus(ctx context.Context, args []string) (statusReport, error) {
 	if len(args) > 0 {
 		return r, nil
 	}
+	idle, unread := idleCaches()
+	r.Idle = append(r.Idle, idle...)
 	for _, m := range dying {
 		r.Mounts = append(r.Mounts, mountReport{Mount: m, Error: "the daemon was killed and cannot end; moorfs umount or mount helps it"})
 	}
@@ -123,7 +121,7 @@ func collectStatus(ctx context.Context, args []string) (statusReport, error) {
 	for _, l := range dead {
 		r.Mounts = append(r.Mounts, mountReport{Mount: registration{Mountpoint: l.target, Source: l.source}, Error: errDead.Error()})
 	}
-	return r, err
+	return r, errors.Join(err, unread)
 }
 
 // statusOfUnknown says why there is no status of dir.

@@ -102,7 +102,7 @@ func writeWhole(file string, data []byte, mode os.FileMode) (err error) {
 		}
 	}()
 	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Chmod(mode), tmp.Close())
+	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close()) // synced: a power cut may not leave the name without the text
 	if err != nil {
 		return err
 	}
