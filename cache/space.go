@@ -293,15 +293,5 @@ func (c *Cache) progress() int64 { return c.sent.Load() + c.queue.completed() + 
 func (c *Cache) keyOfInode(ino Ino) (key string) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	err := c.view(func(tx *journal.Tx) error {
-		rec, found, err := tx.Inode(ino)
-		if err == nil && found {
-			key, err = keyOf(tx, rec)
-		}
-		return err
-	})
-	if err != nil {
-		return ""
-	}
-	return key
+	return c.keyInJournal(ino)
 }

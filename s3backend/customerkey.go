@@ -41,19 +41,7 @@ func newCustomerKey(raw []byte) CustomerKey {
 // line feed behind it or not. The file must be a regular one of ours or of
 // root, closed to group and others.
 func ReadCustomerKey(file string) (CustomerKey, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return CustomerKey{}, fmt.Errorf("SSE-C key: %w", err)
-	}
-	defer f.Close() // read only: nothing can be lost
-	info, err := f.Stat()
-	if err != nil {
-		return CustomerKey{}, fmt.Errorf("SSE-C key: %w", err)
-	}
-	if err := checkKeyFile(info); err != nil {
-		return CustomerKey{}, fmt.Errorf("SSE-C key file %s: %w", file, err)
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, 128))
+	raw, err := readSecretFile(file, 128)
 	if err != nil {
 		return CustomerKey{}, fmt.Errorf("SSE-C key: %w", err)
 	}
@@ -65,6 +53,24 @@ func ReadCustomerKey(file string) (CustomerKey, error) {
 		return CustomerKey{}, fmt.Errorf("SSE-C key file %s: holds neither 32 bytes nor their base64", file)
 	}
 	return k, nil
+}
+
+// readSecretFile reads the first limit bytes of a file that must be a regular one
+// of ours or of root, closed to group and others.
+func readSecretFile(file string, limit int64) ([]byte, error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a fifo would wait for a writer
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only: nothing can be lost
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKeyFile(info); err != nil {
+		return nil, fmt.Errorf("file %s: %w", file, err)
+	}
+	return io.ReadAll(io.LimitReader(f, limit))
 }
 
 // checkKeyFile refuses files that somebody else could have read or written.

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -45,19 +44,7 @@ func NewSharedSecret(word string) SharedSecret {
 // ReadSharedSecret reads a secret from a file: its first line. The file must be
 // a regular one of ours or of root, closed to group and others.
 func ReadSharedSecret(file string) (SharedSecret, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return SharedSecret{}, fmt.Errorf("secret of events: %w", err)
-	}
-	defer f.Close() // read only: nothing can be lost
-	info, err := f.Stat()
-	if err != nil {
-		return SharedSecret{}, fmt.Errorf("secret of events: %w", err)
-	}
-	if err := checkKeyFile(info); err != nil {
-		return SharedSecret{}, fmt.Errorf("secret of events: file %s: %w", file, err)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, 4096))
+	b, err := readSecretFile(file, 4096)
 	if err != nil {
 		return SharedSecret{}, fmt.Errorf("secret of events: %w", err)
 	}
