@@ -53,6 +53,7 @@ func (c *powerCampaign) round(round int) {
 		c.s3.Fair() // a mount may give up on a network that is bad enough
 		m, _ = c.mount()
 		c.s3.Slow(c.random.Uint64())
+		// The moment of the cut is what is random here: there is nothing to wait for.
 		time.Sleep(time.Duration(c.random.Int64N(int64(longestRound))))
 		if err := m.Kill(); err != nil {
 			c.t.Fatal(err)
