@@ -125,24 +125,36 @@ func whyUnknown(path string) error {
 	if err := best.mayTouch(); err != nil {
 		return err
 	}
+	if !isDead(best.target) {
+		return fmt.Errorf("the daemon of %s is not known here: does it run in another container?", best.target)
+	}
 	return fmt.Errorf("%s: %w", best.target, errDead)
 }
 
-// comesOrGoes is how long a mount may be without a registration: it registers
-// once it answers, and its entry goes before or after it.
-const comesOrGoes = 500 * time.Millisecond
-
-// deadMounts returns this user's mounts of moorfs that have no daemon.
+// deadMounts returns this user's mounts of moorfs whose daemon is dead.
 func deadMounts() ([]mountLine, error) {
-	dead, err := unregistered()
-	if err != nil || len(dead) == 0 {
-		return nil, err
+	all, err := unregistered()
+	return slices.DeleteFunc(all, func(l mountLine) bool { return !isDead(l.target) }), err
+}
+
+// statfsLimit bounds the wait for a daemon that we do not know.
+const statfsLimit = 2 * time.Second
+
+// isDead reports whether a mount has no daemon: the kernel says so at once. One
+// that is not registered may live all the same: it comes or goes just now, or
+// its daemon runs in another container.
+func isDead(dir string) bool {
+	answer := make(chan error, 1)
+	go func() {
+		var st unix.Statfs_t
+		answer <- unix.Statfs(dir, &st)
+	}()
+	select {
+	case err := <-answer:
+		return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED)
+	case <-time.After(statfsLimit):
+		return false
 	}
-	time.Sleep(comesOrGoes)
-	still, err := unregistered()
-	return slices.DeleteFunc(still, func(l mountLine) bool {
-		return !slices.ContainsFunc(dead, func(d mountLine) bool { return d.target == l.target && d.device == l.device })
-	}), err
 }
 
 // unregistered returns this user's mounts of moorfs that are not registered.
