@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -232,6 +233,9 @@ func kindUnanswered(err error) Kind {
 }
 
 func isNetwork(err error) bool {
+	if file := (*fs.PathError)(nil); errors.As(err, &file) { // an errno of our disk is a net.Error, too
+		return false
+	}
 	var sent *smithyhttp.RequestSendError
 	var n net.Error
 	return errors.As(err, &sent) || errors.As(err, &n) || errors.Is(err, io.ErrUnexpectedEOF) ||

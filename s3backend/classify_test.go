@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -113,6 +115,22 @@ func TestDeadServerIsOffline(t *testing.T) {
 	if err := d.Check(t.Context(), ""); err == nil || !strings.HasPrefix(err.Error(), "offline: ") {
 		t.Errorf("check: %v", err)
 	}
+}
+
+// An errno of the disk that a body comes from says nothing of the network.
+func TestUnreadableBodyIsNotOffline(t *testing.T) {
+	c := fake(t, impatient(), func(http.ResponseWriter, *http.Request) {})
+	_, err := c.Put(t.Context(), Put{Key: "k", Body: badDisk{}, Size: 10})
+	wantKind(t, err, Other)
+	if !errors.Is(err, syscall.EIO) {
+		t.Errorf("the cause is lost: %v", err)
+	}
+}
+
+type badDisk struct{}
+
+func (badDisk) ReadAt([]byte, int64) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: "f", Err: syscall.EIO}
 }
 
 // A name that cannot be resolved is a network that is away.
