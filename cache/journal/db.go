@@ -28,6 +28,7 @@ type DB struct {
 	visit   bool         // see Options.Visit
 	visited Identity
 	end     endMark
+	suspect []string // logs that Mend has to replace; its own
 
 	inodes struct {
 		mu   sync.Mutex

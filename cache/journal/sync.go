@@ -18,7 +18,7 @@ type syncGroup struct {
 
 	mu     sync.Mutex
 	round  *syncRound // that has not begun yet, nil if nobody waits for one
-	broken error      // of the first sync that failed
+	broken error      // of the first sync that failed, until the journal is mended
 }
 
 type syncRound struct {
@@ -29,8 +29,8 @@ type syncRound struct {
 // Sync returns when everything that was committed before the call survives
 // power loss. Concurrent callers share the work: one that comes while a sync
 // runs waits for the next, which covers it. After a failure every further
-// Sync fails as well until the journal is opened again, because the kernel
-// reports lost writes once and then calls them written.
+// Sync fails as well until the journal is mended or opened again, because the
+// kernel reports lost writes once and then calls them written.
 func (db *DB) Sync() error {
 	g := &db.syncs
 	g.mu.Lock()
