@@ -109,8 +109,9 @@ type Status struct {
 	Uploaded   int64          `json:"uploaded_bytes"`
 	Network    NetworkStatus  `json:"network"`
 	Scrub      ScrubInfo      `json:"scrub"`
-	Waiting    int            `json:"writers_waiting"` // for uploads to make room in the cache
-	DiskLow    bool           `json:"disk_low"`        // the cache's disk has less free than is to stay free
+	Waiting    int            `json:"writers_waiting"`      // for uploads to make room in the cache
+	DiskLow    bool           `json:"disk_low"`             // the cache's disk has less free than is to stay free
+	DiskError  string         `json:"disk_error,omitempty"` // why the cache's disk fails; empty: it does not
 	LastError  string         `json:"last_error,omitempty"`
 	Conflicts  []ConflictInfo `json:"conflicts,omitempty"`
 	Work       []WorkInfo     `json:"work,omitempty"` // at most 100 keys, the oldest first

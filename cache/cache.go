@@ -43,6 +43,8 @@ type Cache struct {
 	looks
 	watches
 	damage    damageCount
+	disk      diskHealth
+	unwritten sync.Map // of Ino: the last fdatasync of its data file failed
 	activity  activity
 	listings  listings
 	subdirs   subdirs
@@ -109,7 +111,7 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 func newCache(ctx context.Context, cfg Config, lock *os.File) *Cache {
 	c := &Cache{cfg: cfg, kernel: noKernel{}, files: map[Ino]*file{}, flying: map[Ino]bool{}, moves: newMoves(), claims: map[string]chan struct{}{}, parked: conflicted{}, doubt: map[string]time.Time{}}
 	c.origin = origin{lock: lock, boot: cmp.Or(cfg.Boot, journal.BootID()), opened: time.Now()}
-	c.guard.log = cfg.Log
+	c.guard.log, c.disk.log, c.disk.wake = cfg.Log, cfg.Log, make(chan struct{}, 1)
 	c.ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	c.space, c.fresh = newSpace(cfg.Size), newFreshness()
 	c.net = newNetwork(cfg.Log, c.probe)
@@ -181,10 +183,18 @@ func (c *Cache) syncLoop() {
 		select {
 		case <-c.ctx.Done():
 			return
+		case <-c.disk.wake:
+			tick.Reset(diskLook)
+			continue
 		case <-tick.C:
-			if err := c.syncAll(); err != nil {
-				c.cfg.Log.Error("cache: cannot make changes durable", "error", err)
-			}
+		}
+		if err := c.keepDurable(); err != nil && !c.disk.failed(err) {
+			c.cfg.Log.Error("cache: cannot make changes durable", "error", err)
+		}
+		if c.disk.state() != "" {
+			tick.Reset(diskLook)
+		} else {
+			tick.Reset(syncInterval)
 		}
 	}
 }

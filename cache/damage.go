@@ -127,7 +127,9 @@ func (f *file) unreadable(r extent.Range, cause error) bool {
 	if f.extents().Dirty.Overlaps(r.Off, r.Len) {
 		return false
 	}
-	f.c.cfg.Log.Warn("cache: the disk fails", "inode", f.ino, "error", cause)
+	if !f.c.disk.failed(cause) {
+		f.c.cfg.Log.Warn("cache: the disk fails", "inode", f.ino, "error", cause)
+	}
 	return f.damaged([]extent.Range{r}) == nil
 }
 

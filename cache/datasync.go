@@ -68,7 +68,7 @@ func (c *Cache) syncFile(f *file) error {
 	f.since, f.rewrote = extent.Set{}, extent.Set{}
 	f.mu.Unlock()
 	if needed {
-		if err := datasync(f.fd); err != nil {
+		if err := f.datasync(); err != nil {
 			return err
 		}
 		f.mu.Lock()
@@ -78,6 +78,24 @@ func (c *Cache) syncFile(f *file) error {
 		f.mu.Unlock()
 	}
 	return c.save(f, true)
+}
+
+// datasync is fdatasync of the data file. The caller holds f.turn.
+func (f *file) datasync() error {
+	var err error
+	if _, again := f.c.unwritten.Load(f.ino); again {
+		err = f.writeAgain()
+	}
+	if err == nil {
+		err = datasync(f.fd)
+	}
+	if err != nil {
+		f.c.unwritten.Store(f.ino, struct{}{})
+		f.c.disk.failed(err)
+		return err
+	}
+	f.c.unwritten.Delete(f.ino)
+	return nil
 }
 
 // saySynced has the journal know what is durable of a file that has nothing

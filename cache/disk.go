@@ -114,8 +114,11 @@ func (c *Cache) removeData(ino Ino) {
 	p := c.dataPath(ino)
 	used := blocksOf(p)
 	c.removeSidecar(ino)
+	c.unwritten.Delete(ino)
 	if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		c.cfg.Log.Error("cache: cannot remove a data file", "error", err)
+		if !c.disk.failed(err) {
+			c.cfg.Log.Error("cache: cannot remove a data file", "error", err)
+		}
 		return
 	}
 	c.space.add(-used)

@@ -82,6 +82,14 @@
 // place of an older content without an fsync (ordered).
 // Listings of before are not believed (news).
 //
+// # When the disk fails
+//
+// What the disk of the cache fails with is noted by type diskHealth, which says so
+// once; the sync loop finds out when it works again. A sync that failed cannot be
+// repeated: the kernel calls written what it has lost. Data files are written
+// anew before their next sync (datasync.go), and so are the logs of the journal
+// (journal.Mend).
+//
 // # When the index is lost
 //
 // Beside each data file that is not clean lies a sidecar with the names and

@@ -25,6 +25,7 @@ func (c *Cache) SyncDir(ctx context.Context, dir Ino) error {
 		err = errors.Join(c.flushNames(ctx, dir), c.syncJournal())
 	}
 	if err != nil {
+		c.disk.failed(err)
 		return &Error{"fsync", c.pathOf(dir), err}
 	}
 	return nil

@@ -81,7 +81,9 @@ func (c *Cache) flushKey(ctx context.Context, t task) (*job, outcome) {
 	j, o, err := c.begin(t)
 	switch {
 	case err != nil:
-		c.cfg.Log.Error("cache: flush", "key", t.key, "error", err)
+		if !c.disk.failed(err) {
+			c.cfg.Log.Error("cache: flush", "key", t.key, "error", err)
+		}
 		return nil, outcome{due: time.Now().Add(5 * time.Second), failure: err.Error()}
 	case j == nil:
 		return nil, o

@@ -32,7 +32,9 @@ func (c *Cache) end(j *job, o s3backend.Object, cause error) outcome {
 	c.noteDoubt(j.key, cause)
 	out, err := c.recordEnd(j, o, cause)
 	if err != nil {
-		c.cfg.Log.Error("cache: flush", "key", j.key, "error", err)
+		if !c.disk.failed(err) {
+			c.cfg.Log.Error("cache: flush", "key", j.key, "error", err)
+		}
 		return outcome{due: time.Now().Add(retryFirst), failure: err.Error()}
 	}
 	if out.settled {
@@ -291,7 +293,7 @@ func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause e
 	r.NotBefore = time.Now().Add(wait).UnixNano()
 	r.Error, r.Kind = out.failure, uint32(kind)
 	out.due = time.Unix(0, r.NotBefore)
-	if r.Attempts == 1 {
+	if r.Attempts == 1 && !ch.c.disk.failed(cause) {
 		ch.c.noteUnsent("cache: not yet in the bucket; queued", j.key, out)
 	}
 	return out, errors.Join(ch.unsent(j, rec, e), ch.putRow(j.key, r))

@@ -182,6 +182,7 @@ func (h *Handle) Sync(ctx context.Context) error {
 		return &Error{"fsync", c.pathOf(h.f.ino), err}
 	}
 	if err := c.syncJournal(); err != nil {
+		c.disk.failed(err)
 		return &Error{"fsync", c.pathOf(h.f.ino), err}
 	}
 	if c.cfg.Durability == DurableBucket {
@@ -206,7 +207,7 @@ func (h *Handle) Release() {
 	var err error
 	defer func() {
 		f.handles--
-		if err = errors.Join(err, c.drop(f)); err != nil {
+		if err = errors.Join(err, c.drop(f)); err != nil && !c.disk.failed(err) {
 			c.cfg.Log.Error("cache: release", "inode", f.ino, "error", err)
 		}
 	}()

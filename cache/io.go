@@ -96,6 +96,7 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 		}
 		return f.writeLocked(p, off)
 	}); err != nil {
+		h.f.c.disk.failed(err)
 		return 0, &Error{"write", h.f.c.pathOf(h.f.ino), err}
 	}
 	h.dirtied.Store(true)

@@ -48,7 +48,10 @@ func (c *Cache) removeCondemned() bool {
 		err = c.syncJournal()
 	}
 	if err != nil {
-		c.cfg.Log.Error("cache: data files stay until the next mount", "files", len(inos), "error", err)
+		c.condemn(inos)
+		if !c.disk.failed(err) {
+			c.cfg.Log.Error("cache: data files that nothing refers to stay", "files", len(inos), "error", err)
+		}
 		return false
 	}
 	for _, ino := range inos {

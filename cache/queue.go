@@ -388,6 +388,15 @@ func (q *queue) reachable(yes bool) {
 	}
 }
 
+// retryAll makes due at once what has failed and is not refused.
+func (q *queue) retryAll() {
+	for _, it := range q.items {
+		if it.failure != "" && it.index >= 0 && !it.refused {
+			q.schedule(it, time.Time{})
+		}
+	}
+}
+
 func (q *queue) publish() {
 	s := &queueStats{queued: len(q.items), running: q.busy}
 	if old := q.stats.Load(); len(q.items) > 2000 && q.done.Load()%64 != 0 {

@@ -135,7 +135,7 @@ func (c *Cache) removeSidecar(ino Ino) {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	if err = errors.Join(err, c.sidecarLog.add(sidecar{Ino: ino, Clean: true})); err != nil {
+	if err = errors.Join(err, c.sidecarLog.add(sidecar{Ino: ino, Clean: true})); err != nil && !c.disk.failed(err) {
 		c.cfg.Log.Error("cache: cannot remove a sidecar", "error", err)
 	}
 }

@@ -89,6 +89,7 @@ func (c *Cache) Status() Status {
 	s := Status{Bucket: c.cfg.Bucket, Prefix: c.cfg.Prefix, CacheDir: c.cfg.Dir, CacheBytes: c.space.used.Load(), CacheLimit: c.cfg.Size,
 		DirtyBytes: q.bytes, Queued: q.queued, Running: q.running, Refused: q.refused, Uploaded: c.sent.Load(), Network: c.net.snapshot(), LastError: q.failure}
 	s.Waiting, s.DiskLow = int(c.space.waits.Load()), c.space.low.Load()
+	s.DiskError = c.disk.state()
 	s.Scrub.Checked = c.activity.scrubbed.Load()
 	s.Scrub.Again, s.Scrub.Lost = c.damage.counts()
 	c.mu.RLock()

@@ -24,6 +24,10 @@ func (c *Cache) Make(ctx context.Context, parent Ino, name string, n New) (Attr,
 func (c *Cache) Create(ctx context.Context, parent Ino, name string, n New) (Attr, *Handle, error) {
 	n.Kind = File
 	attr, h, err := c.make(ctx, parent, name, n, true)
+	if err != nil && attr.Ino != 0 { // it has its name, but cannot be opened
+		err = errors.Join(err, c.Unlink(ctx, parent, name))
+		c.disk.failed(err)
+	}
 	if err != nil {
 		return Attr{}, nil, &Error{"create", name, err}
 	}

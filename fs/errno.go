@@ -62,6 +62,7 @@ var diskErrnos = []struct {
 	{context.DeadlineExceeded, syscall.ETIMEDOUT},
 	{syscall.ENOSPC, syscall.ENOSPC},
 	{syscall.EDQUOT, syscall.ENOSPC},
+	{syscall.EROFS, syscall.EROFS},
 }
 
 // toErrno returns what a system call shall end with for err, and whether an

@@ -62,6 +62,9 @@ func (m mountReport) rows(row func(name, format string, args ...any)) {
 	if m.Events != nil {
 		row("events", "%s", eventsText(*m.Events))
 	}
+	if c.DiskError != "" {
+		row("disk", "%s", c.DiskError)
+	}
 	if c.LastError != "" {
 		row("last error", "%s", plainText(c.LastError))
 	}
@@ -114,6 +117,9 @@ func stateOf(c cache.Status) string {
 	}
 	if c.Waiting > 0 {
 		parts = append(parts, fmt.Sprintf("the cache is full of unsent data, %s waiting for uploads", plural(c.Waiting, "writer")))
+	}
+	if c.DiskError != "" {
+		parts = append(parts, "the cache's disk fails")
 	}
 	if c.DiskLow {
 		parts = append(parts, "the cache's disk is nearly full")
