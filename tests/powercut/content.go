@@ -119,3 +119,7 @@ func (f *file) sync() {
 	clear(f.changed)
 	f.safe.size, f.low = f.live.size, f.live.size
 }
+
+// giveUp is a sync that failed: what was written since the last is seen as long
+// as the power lasts, and no later sync writes it.
+func (f *file) giveUp() { clear(f.changed) }

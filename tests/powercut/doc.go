@@ -30,5 +30,7 @@
 //     the newest, or one between them that a kept block gives.
 //   - A file cut shorter loses its tail or does not; if it does not, nothing of
 //     what was written behind the cut afterwards is there.
+//   - What a sync that failed (Trouble) was to write is lost, and a later sync
+//     that succeeds does not change that, unless it is written again.
 //   - Modes and times are not forgotten: the cache does not count on them.
 package powercut

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -67,7 +68,27 @@ func (d *Disk) start() error {
 // Cut cuts the power: what was not synced meets its fate, the same for the
 // same seed and history. It says what was lost. Nobody may use the disk.
 func (d *Disk) Cut(fate Fate, seed uint64) (lost string, err error) {
-	if _, err := fmt.Fprintln(d.orders, fate, seed); err != nil {
+	return d.order(orderCut, fate, seed)
+}
+
+// Trouble makes t what is wrong with the disk from now on, and returns how
+// many calls the trouble before has hit.
+func (d *Disk) Trouble(t Trouble) (hits int, err error) {
+	said, err := d.order(orderTrouble, t)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(said)
+}
+
+// The orders that a disk's process takes, a line each.
+const (
+	orderCut     = "cut"
+	orderTrouble = "trouble"
+)
+
+func (d *Disk) order(words ...any) (string, error) {
+	if _, err := fmt.Fprintln(d.orders, words...); err != nil {
 		return "", err
 	}
 	return d.answer()
@@ -100,24 +121,32 @@ func Serve() {
 }
 
 func serve(dir string) error {
-	d := newDisk()
-	s, err := mount(d, dir)
+	d, t := newDisk(), &troubles{}
+	s, err := mount(newServer(d, t), dir)
 	if err != nil {
 		return err
 	}
 	fmt.Println("ok mounted")
 	for orders := bufio.NewScanner(os.Stdin); orders.Scan(); {
-		var fate Fate
-		var seed uint64
-		if _, err := fmt.Sscan(orders.Text(), &fate, &seed); err != nil {
+		words := strings.Fields(orders.Text())
+		if words[0] == orderTrouble {
+			trouble, err := parseTrouble(words[1:])
+			if err != nil {
+				return err
+			}
+			fmt.Println("ok", t.set(trouble))
+			continue
+		}
+		seed, err := strconv.ParseUint(words[2], 10, 64)
+		if err != nil {
 			return err
 		}
 		if err := unmount(s); err != nil {
 			fmt.Println("the disk is in use:", err)
 			continue
 		}
-		lost := d.cut(fate, seed)
-		if s, err = mount(d, dir); err != nil {
+		lost := d.cut(Fate(words[1]), seed)
+		if s, err = mount(newServer(d, t), dir); err != nil {
 			return err
 		}
 		fmt.Println("ok", lost)
@@ -125,8 +154,8 @@ func serve(dir string) error {
 	return unmount(s)
 }
 
-func mount(d *disk, dir string) (*fuse.Server, error) {
-	s, err := fuse.NewServer(newServer(d), dir, &fuse.MountOptions{Name: "powercut", FsName: "powercut", MaxWrite: 1 << 20,
+func mount(on *server, dir string) (*fuse.Server, error) {
+	s, err := fuse.NewServer(on, dir, &fuse.MountOptions{Name: "powercut", FsName: "powercut", MaxWrite: 1 << 20,
 		MaxBackground: 64, DisableXAttrs: true, DisableReadDirPlus: true, ExplicitDataCacheControl: true,
 		DirectMountStrict: os.Geteuid() == 0})
 	if err != nil {

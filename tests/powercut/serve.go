@@ -17,12 +17,13 @@ const remember = 3600 // s
 type server struct {
 	fuse.RawFileSystem
 	*disk
+	*troubles
 	dirs map[uint64][]fuse.DirEntry // open directories
 	next uint64                     // handle of a directory
 }
 
-func newServer(d *disk) *server {
-	return &server{RawFileSystem: fuse.NewDefaultRawFileSystem(), disk: d, dirs: map[uint64][]fuse.DirEntry{}}
+func newServer(d *disk, t *troubles) *server {
+	return &server{RawFileSystem: fuse.NewDefaultRawFileSystem(), disk: d, troubles: t, dirs: map[uint64][]fuse.DirEntry{}}
 }
 
 func (s *server) String() string { return "powercut" }
@@ -67,6 +68,9 @@ func (s *server) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOu
 }
 
 func (s *server) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
+	if st := s.meet(Writes | Changes); !st.Ok() {
+		return st
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.inodes[in.NodeId]
@@ -102,6 +106,9 @@ func (s *server) add(h *fuse.InHeader, name string, mode uint32) (*inode, fuse.S
 }
 
 func (s *server) Mknod(_ <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+	if st := s.meet(Changes); !st.Ok() {
+		return st
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, status := s.add(&in.InHeader, name, in.Mode)
@@ -113,6 +120,9 @@ func (s *server) Mknod(_ <-chan struct{}, in *fuse.MknodIn, name string, out *fu
 }
 
 func (s *server) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
+	if st := s.meet(Changes); !st.Ok() {
+		return st
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, status := s.add(&in.InHeader, name, in.Mode|syscall.S_IFDIR)
@@ -123,6 +133,9 @@ func (s *server) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out *fu
 }
 
 func (s *server) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
+	if st := s.meet(Changes); !st.Ok() {
+		return st
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, status := s.add(&in.InHeader, name, in.Mode|syscall.S_IFREG)
@@ -134,6 +147,9 @@ func (s *server) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *
 }
 
 func (s *server) Unlink(_ <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
+	if st := s.meet(Changes); !st.Ok() {
+		return st
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.child(h.NodeId, name) == nil {
@@ -145,6 +161,9 @@ func (s *server) Unlink(_ <-chan struct{}, h *fuse.InHeader, name string) fuse.S
 }
 
 func (s *server) Rmdir(_ <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
+	if st := s.meet(Changes); !st.Ok() {
+		return st
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.child(h.NodeId, name)
@@ -161,6 +180,9 @@ func (s *server) Rmdir(_ <-chan struct{}, h *fuse.InHeader, name string) fuse.St
 // Rename knows the flag RENAME_NOREPLACE only.
 func (s *server) Rename(_ <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
 	const noReplace = 1
+	if st := s.meet(Changes); !st.Ok() {
+		return st
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, there := s.child(in.NodeId, from), s.child(in.Newdir, to)
@@ -213,6 +235,9 @@ func (s *server) ReleaseDir(in *fuse.ReleaseIn) {
 }
 
 func (s *server) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	if st := s.meet(Syncs); !st.Ok() {
+		return st
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commitPath(s.inodes[in.NodeId])

@@ -38,11 +38,20 @@ func (s *server) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 func (s *server) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.inodes[in.NodeId].file.read(buf, int64(in.Offset))
+	f := s.inodes[in.NodeId].file
+	if at, data := f.seek(int64(in.Offset), true); data && at < int64(in.Offset)+int64(len(buf)) { // a hole is not read
+		if st := s.meet(Reads); !st.Ok() {
+			return nil, st
+		}
+	}
+	n := f.read(buf, int64(in.Offset))
 	return fuse.ReadResultData(buf[:n]), fuse.OK
 }
 
 func (s *server) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
+	if st := s.meet(Writes); !st.Ok() {
+		return 0, st
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.inodes[in.NodeId]
@@ -59,13 +68,22 @@ func (s *server) Writev(<-chan struct{}, *fuse.WriteIn, [][]byte) (uint32, fuse.
 func (s *server) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.OK }
 
 func (s *server) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	st := s.meet(Syncs)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.syncFile(s.inodes[in.NodeId])
+	n := s.inodes[in.NodeId]
+	if !st.Ok() {
+		n.file.giveUp()
+		return st
+	}
+	s.syncFile(n)
 	return fuse.OK
 }
 
 func (s *server) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
+	if st := s.meet(Writes); !st.Ok() {
+		return st
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f, from, to := s.inodes[in.NodeId].file, int64(in.Offset), int64(in.Offset+in.Length)
