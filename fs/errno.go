@@ -105,8 +105,8 @@ type failureKind struct {
 }
 
 type failureCount struct {
-	last   atomic.Int64 // when a line was written, Unix nanoseconds
-	hidden atomic.Int64 // failures since then
+	last   atomic.Pointer[time.Time] // when a line was written
+	hidden atomic.Int64              // failures since then
 }
 
 // errno turns the error of op into an errno, and logs it if it is not one that
@@ -123,7 +123,7 @@ func (r *reporter) report(k failureKind, err error, now time.Time) {
 	v, _ := r.seen.LoadOrStore(k, new(failureCount))
 	c := v.(*failureCount)
 	last := c.last.Load()
-	if last != 0 && now.UnixNano()-last < int64(reportInterval) || !c.last.CompareAndSwap(last, now.UnixNano()) {
+	if last != nil && now.Sub(*last) < reportInterval || !c.last.CompareAndSwap(last, &now) {
 		c.hidden.Add(1)
 		return
 	}

@@ -16,12 +16,12 @@ import (
 type attempt struct {
 	op, path  string
 	began     time.Time
-	moved     atomic.Int64 // when the last byte was seen, ns since 1970
+	moved     atomic.Int64 // when the last byte was seen, ns since began
 	goroutine string       // that made it
 	said      bool         // returned by stuck; guarded by underway.mu
 }
 
-func (a *attempt) touch() { a.moved.Store(time.Now().UnixNano()) }
+func (a *attempt) touch() { a.moved.Store(int64(time.Since(a.began))) }
 
 // An underway knows the requests under way.
 type underway struct {
@@ -78,7 +78,7 @@ func (s *underway) stuck(d time.Duration) []StuckRequest {
 	var out []StuckRequest
 	dump := ""
 	for a := range s.all {
-		if time.Since(time.Unix(0, a.moved.Load())) <= d {
+		if time.Since(a.began)-time.Duration(a.moved.Load()) <= d {
 			continue
 		}
 		r := StuckRequest{Operation: a.op, Path: a.path, Since: a.began, New: !a.said}

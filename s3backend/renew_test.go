@@ -105,3 +105,30 @@ func TestWrongClockIsMadeUpFor(t *testing.T) {
 		t.Errorf("%d requests for three objects", n)
 	}
 }
+
+// The clocks move apart and together again while requests are made: each is
+// made up for.
+func TestClockThatJumpsIsMadeUpFor(t *testing.T) {
+	var ahead atomic.Int64 // of the server's clock
+	c := fake(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		now := time.Now().Add(time.Duration(ahead.Load()))
+		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil || now.Sub(signed).Abs() > 15*time.Minute {
+			refusal(w, 403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.")
+			return
+		}
+		serve(w, r, "etag", "some text")
+	})
+	const year = 365 * 24 * time.Hour
+	for _, d := range []time.Duration{0, time.Hour, -year} {
+		ahead.Store(int64(d))
+		if err := put(c, t.Context(), "body"); err != nil {
+			t.Errorf("%v ahead: %v", d, err)
+		}
+		if _, err := c.Head(t.Context(), "k"); err != nil {
+			t.Errorf("%v ahead: %v", d, err)
+		}
+	}
+}
