@@ -116,7 +116,7 @@ func (c *Cache) beginClaim(at dirName, n New) (cl *claim, err error) {
 			return errors.Join(err, errBusyKey)
 		}
 		return ch.putRow(cl.key, &journal.Row{Want: journal.WantAbsent, Known: journal.KnownAbsent, Nonce: cl.nonce, NonceGen: otherInode,
-			Since: ch.now, Due: ch.now + int64(c.cfg.ReadTimeout)})
+			Since: ch.at, Due: ch.at + int64(c.cfg.ReadTimeout)})
 	})
 	if err == nil {
 		cl.over = make(chan struct{})

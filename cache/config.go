@@ -109,5 +109,6 @@ type Config struct {
 
 	Unreachable error // why the bucket could not be reached when the mount began; nil: it was
 
+	wall      func() time.Time   // for tests: the clock that people set, nil: time.Now
 	diskFails func(diskOp) error // for tests: how a call to the disk of data files fails, nil: not
 }

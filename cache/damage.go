@@ -214,8 +214,8 @@ func (f *file) lost(r extent.Range) error {
 // refuseDamaged lets a row rest whose file must not be sent as it is.
 func (ch *change) refuseDamaged(key string, r *journal.Row, rec *journal.Inode, cause error) (outcome, error) {
 	r.Progress, r.Error, r.Kind = journal.Refusing, oneLine(cause), 0
-	r.NotBefore = time.Now().Add(retryRefused).UnixNano()
-	return outcome{due: time.Unix(0, r.NotBefore), failure: r.Error, refused: true}, ch.putRowSized(key, r, rec.Size)
+	r.NotBefore = stamp() + int64(retryRefused)
+	return outcome{due: ofStamp(r.NotBefore), failure: r.Error, refused: true}, ch.putRowSized(key, r, rec.Size)
 }
 
 // keyInJournal is keyOfInode without a lock, for messages.

@@ -94,7 +94,7 @@ func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, err
 				return outcome{}, err
 			}
 		}
-		return outcome{due: time.Unix(0, r.Due)}, ch.putRow(j.key, r)
+		return outcome{due: ofStamp(r.Due)}, ch.putRow(j.key, r)
 	}
 	from := rec.At
 	if rec.At = j.key; rec.Kind == Dir {
@@ -121,9 +121,9 @@ func (ch *change) sent(j *job, r *journal.Row, o s3backend.Object) (outcome, err
 		}
 	}
 	if rec.State != journal.Clean {
-		r.Since = ch.now
+		r.Since = ch.at
 		ch.arm(r)
-		return outcome{due: time.Unix(0, r.Due)}, ch.putRowSized(j.key, r, rec.Size)
+		return outcome{due: ofStamp(r.Due)}, ch.putRowSized(j.key, r, rec.Size)
 	}
 	ch.clean = append(ch.clean, j.row.Ino)
 	if j.litter {
@@ -271,7 +271,7 @@ func (ch *change) failed(j *job, r *journal.Row, cause error) (outcome, error) {
 func (ch *change) tryAgain(j *job, r *journal.Row, rec *journal.Inode) (outcome, error) {
 	due := time.Now()
 	if rec.Generation != j.rec.Generation {
-		due = time.Unix(0, r.Due)
+		due = ofStamp(r.Due)
 	}
 	return outcome{due: due}, errors.Join(ch.unsent(j, rec, flushRetry), ch.putRow(j.key, r))
 }
@@ -290,9 +290,9 @@ func (ch *change) retryLater(j *job, r *journal.Row, rec *journal.Inode, cause e
 		}
 	}
 	r.Attempts++
-	r.NotBefore = time.Now().Add(wait).UnixNano()
+	r.NotBefore = stamp() + int64(wait)
 	r.Error, r.Kind = out.failure, uint32(kind)
-	out.due = time.Unix(0, r.NotBefore)
+	out.due = ofStamp(r.NotBefore)
 	if r.Attempts == 1 && !ch.c.disk.failed(cause) {
 		ch.c.noteUnsent("cache: not yet in the bucket; queued", j.key, out)
 	}
@@ -448,7 +448,7 @@ func (ch *change) deleted(j *job, cause error) (outcome, error) {
 		}
 		r.Nonce = ""
 		r.Attempts, r.NotBefore, r.Error, r.Kind = 0, 0, "", 0
-		return outcome{settled: r.Want != journal.WantInode, due: time.Unix(0, r.Due)}, ch.putRow(j.key, r)
+		return outcome{settled: r.Want != journal.WantInode, due: ofStamp(r.Due)}, ch.putRow(j.key, r)
 	case kind == s3backend.Changed && r.Want == journal.WantAbsent:
 		ch.c.cfg.Log.Warn("cache: deleted here, changed in the bucket: the bucket's version stays", "key", j.key)
 		return outcome{settled: true}, errors.Join(ch.relist(j.key), ch.dropRow(j.key))
@@ -470,7 +470,7 @@ func (ch *change) putOff(key string, r *journal.Row, cause error, what string) (
 	if r.Attempts++; r.Attempts == 1 {
 		ch.c.noteUnsent(what, key, out)
 	}
-	r.NotBefore, r.Error, r.Kind = time.Now().Add(wait).UnixNano(), out.failure, uint32(kind)
-	out.due = time.Unix(0, r.NotBefore)
+	r.NotBefore, r.Error, r.Kind = stamp()+int64(wait), out.failure, uint32(kind)
+	out.due = ofStamp(r.NotBefore)
 	return out, ch.putRow(key, r)
 }

@@ -241,7 +241,7 @@ func (c *Cache) rearm(ino Ino) error {
 		if err != nil || !found || r.Progress == journal.Running || r.Progress == journal.Refusing {
 			return err
 		}
-		r.Due = min(ch.now+int64(c.cfg.WriteBack), r.Since+int64(c.cfg.WriteBackMax))
+		r.Due = min(ch.at+int64(c.cfg.WriteBack), r.Since+int64(c.cfg.WriteBackMax))
 		return ch.putRowSized(key, r, rec.Size)
 	})
 }

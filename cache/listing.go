@@ -230,7 +230,7 @@ func (c *Cache) listed(ls *listing, complete bool) error {
 			l.Big = true
 			return ch.PutListing(ls.dir, l)
 		}
-		l = journal.Listing{Begun: ls.begun.UnixNano(), Ended: ch.now, Complete: true, Big: len(ls.seen) > 1000}
+		l = journal.Listing{Begun: stampOf(ls.begun), Ended: ch.at, Complete: true, Big: len(ls.seen) > 1000}
 		ch.committed(func() { c.listedAt(ls) })
 		return ch.PutListing(ls.dir, l)
 	})

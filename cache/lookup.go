@@ -136,8 +136,8 @@ func (c *Cache) negativeTTL(l journal.Listing) time.Duration {
 	return max(c.cfg.NegativeTTL, 20*time.Duration(l.Ended-l.Begun))
 }
 
-// asked says when the bucket was asked for something: with its directory, in ns
-// since 1970, and by itself.
+// asked says when the bucket was asked for something: with its directory, a
+// stamp, and by itself.
 type asked struct {
 	listed int64
 	seen   time.Time
@@ -146,8 +146,12 @@ type asked struct {
 // fresher reports whether that was less than ttl ago, and not before the last
 // news.
 func (a asked) fresher(ttl time.Duration, news time.Time) bool {
-	now, listed := time.Now(), time.Unix(0, a.listed)
-	return ttl > 0 && (now.Sub(listed) < ttl && !listed.Before(news) || now.Sub(a.seen) < ttl && !a.seen.Before(news))
+	now, listed := time.Now(), ofStamp(a.listed)
+	young := func(t time.Time) bool { // the future is what was stamped before the clock was set back
+		age := now.Sub(t)
+		return age >= 0 && age < ttl && !t.Before(news)
+	}
+	return ttl > 0 && (young(listed) || young(a.seen))
 }
 
 // localOnly reports whether what is known here of the names in a directory is

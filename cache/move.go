@@ -42,9 +42,9 @@ func (ch *change) startMove(dir Ino, rec *journal.Inode, after string) error {
 	if found && (after == "" || !strings.HasPrefix(rec.Prefix, after)) {
 		after = earlier.After
 	}
-	ch.poke[moveTask(dir)] = poke{due: ch.now}
+	ch.poke[moveTask(dir)] = poke{due: ch.at}
 	ch.committed(func() { ch.c.moves.set(dir, rec.Prefix) })
-	return ch.PutMove(dir, journal.Move{After: after, Since: ch.now})
+	return ch.PutMove(dir, journal.Move{After: after, Since: ch.at})
 }
 
 func (ch *change) endMove(dir Ino) error {
@@ -337,7 +337,7 @@ func (ch *change) movePass(dir Ino, rec *journal.Inode, m journal.Move) (s moveS
 	}
 	rec.Prefix, rec.Next, rec.Cursor = rec.Next, "", ""
 	ch.committed(func() { ch.c.moves.set(dir, rec.Prefix) })
-	ch.poke[moveTask(dir)] = poke{due: ch.now, passed: true}
+	ch.poke[moveTask(dir)] = poke{due: ch.at, passed: true}
 	return s, ch.PutInode(dir, rec)
 }
 

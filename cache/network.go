@@ -81,7 +81,7 @@ type network struct {
 	log  *slog.Logger
 	kick chan struct{}
 
-	life atomic.Int64 // when the bucket was last heard of, ns since 1970
+	life atomic.Int64 // when the bucket was last heard of, a stamp
 
 	mu      sync.Mutex // a leaf
 	status  NetworkStatus
@@ -102,7 +102,7 @@ func newNetwork(log *slog.Logger, ask func(context.Context) error) *network {
 }
 
 // heard notes a sign of life.
-func (n *network) heard() { n.life.Store(time.Now().UnixNano()) }
+func (n *network) heard() { n.life.Store(stamp()) }
 
 func (n *network) state() NetworkState {
 	n.mu.Lock()
@@ -320,7 +320,7 @@ func (n *network) probe(ctx context.Context) {
 // miss counts a probe that nobody answered.
 func (n *network) miss(began time.Time, err error) {
 	n.mu.Lock()
-	if n.life.Load() > began.UnixNano() {
+	if n.life.Load() > stampOf(began) {
 		n.misses = 0
 	} else if n.misses++; n.misses == 1 {
 		n.silence = began

@@ -182,7 +182,7 @@ func (c *Cache) poll(dir Ino, shortest time.Duration) {
 		c.unwatch(dir)
 		return
 	}
-	if c.postpone(dir, time.Unix(0, l.Begun)) {
+	if c.postpone(dir, ofStamp(l.Begun)) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.listTimeout())

@@ -163,7 +163,7 @@ func (q *queue) apply(key string, p poke) {
 	if p.size > 0 {
 		it.size = p.size
 	}
-	it.next = time.Unix(0, p.due)
+	it.next = ofStamp(p.due)
 	if it.running {
 		it.again = true
 		return

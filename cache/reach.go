@@ -76,7 +76,7 @@ func (n *network) suspect(r *reading) {
 	if _, waits := n.waiting[r]; !waits {
 		return
 	}
-	if time.Since(time.Unix(0, n.life.Load())) >= suspectAfter {
+	if time.Since(ofStamp(n.life.Load())) >= suspectAfter {
 		n.look()
 	}
 	r.timer.Reset(suspectAfter)

@@ -130,7 +130,7 @@ func (c *Cache) recoverUploads() error {
 			if err != nil || found {
 				return err
 			}
-			return ch.putRow(key, &journal.Row{Since: ch.now, Due: ch.now})
+			return ch.putRow(key, &journal.Row{Since: ch.at, Due: ch.at})
 		})
 	})
 }
@@ -144,7 +144,7 @@ func (ch *change) recoverRow(key string, start journal.Start) error {
 	if ch.c.crashed && r.Nonce != "" {
 		ch.c.doubt[key] = ch.c.opened
 	}
-	r.Due = min(r.Due, ch.now+int64(ch.c.cfg.WriteBack))
+	r.Due = min(r.Due, ch.at+int64(ch.c.cfg.WriteBack))
 	if r.Holder != 0 {
 		if h, found, err := ch.Inode(r.Holder); err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/moorfs/moorfs/cache/journal"
 	"github.com/moorfs/moorfs/cache/names"
@@ -22,7 +21,8 @@ const maxKey = 1024
 type change struct {
 	*journal.Tx
 	c       *Cache
-	now     int64
+	now     int64 // by the wall, for the times of files
+	at      int64 // the stamp, for what is due
 	poke    map[string]poke
 	own     string   // the key whose job this transaction ends
 	gone    []Ino    // data files to remove, once the journal's word for it is durable
@@ -52,7 +52,7 @@ func (c *Cache) update(name string, fn func(ch *change) error) error {
 
 // commit is update by one of the journal's forms of a transaction.
 func (c *Cache) commit(in func(string, func(*journal.Tx) error) error, name string, fn func(ch *change) error) error {
-	ch := &change{c: c, now: time.Now().UnixNano(), poke: map[string]poke{}}
+	ch := &change{c: c, now: c.wall().UnixNano(), at: stamp(), poke: map[string]poke{}}
 	err := in(name, func(tx *journal.Tx) error {
 		ch.Tx = tx
 		return fn(ch)
@@ -215,9 +215,9 @@ func (ch *change) wantAbsent(key string, known journal.Base, holder Ino) error {
 // arm sets when a row is due after a change: a rest later, but not for ever.
 func (ch *change) arm(r *journal.Row) {
 	if r.Since == 0 {
-		r.Since = ch.now
+		r.Since = ch.at
 	}
-	r.Due = min(ch.now+int64(ch.c.cfg.WriteBack), r.Since+int64(ch.c.cfg.WriteBackMax))
+	r.Due = min(ch.at+int64(ch.c.cfg.WriteBack), r.Since+int64(ch.c.cfg.WriteBackMax))
 	r.NotBefore, r.Attempts, r.Error, r.Kind = 0, 0, "", 0
 	if r.Progress == journal.Refusing {
 		r.Progress = journal.Waiting

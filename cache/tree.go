@@ -125,7 +125,7 @@ func (ch *change) enter(at dirName, ino Ino, rec *journal.Inode) error {
 			return err
 		}
 		rec.Nlink, rec.Prefix = 2, key
-		l := journal.Listing{Begun: ch.now, Ended: ch.now, Complete: true}
+		l := journal.Listing{Begun: ch.at, Ended: ch.at, Complete: true}
 		if err := ch.PutListing(ino, l); err != nil {
 			return err
 		}
