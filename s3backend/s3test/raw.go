@@ -140,6 +140,12 @@ func (w *Raw) Delete(ctx context.Context, key string) error {
 	return err
 }
 
+// Abort gives up a multipart upload, whoever began it.
+func (w *Raw) Abort(ctx context.Context, key, upload string) error {
+	_, err := w.do(ctx, rawRequest{method: http.MethodDelete, key: key, query: map[string]string{"uploadId": upload}})
+	return err
+}
+
 // Uploads returns the keys of the unfinished multipart uploads under prefix,
 // one for each upload.
 func (w *Raw) Uploads(ctx context.Context, prefix string) ([]string, error) {
