@@ -122,12 +122,13 @@ func (f *file) damaged(bad []extent.Range) error {
 // unreadable has clean bytes that the disk does not give back fetched again.
 // It reports whether that may help.
 func (f *file) unreadable(r extent.Range, cause error) bool {
+	known := f.c.disk.failed(cause)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.extents().Dirty.Overlaps(r.Off, r.Len) {
 		return false
 	}
-	if !f.c.disk.failed(cause) {
+	if !known {
 		f.c.cfg.Log.Warn("cache: the disk fails", "inode", f.ino, "error", cause)
 	}
 	return f.damaged([]extent.Range{r}) == nil

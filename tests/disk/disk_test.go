@@ -18,6 +18,8 @@ import (
 	"github.com/moorfs/moorfs/tests/powercut"
 )
 
+var rounds = flag.Int("disk.rounds", 1, "how often the mount is used while the disk is ill")
+
 // lanes is how many tests run side by side: they wait most of the time.
 const lanes = "8"
 
@@ -209,7 +211,9 @@ func TestTrouble(t *testing.T) {
 			w := newWorld(t)
 			w.mount()
 			w.inNetwork(d)
-			w.inPowerCut(d)
+			if d.fails() {
+				w.inPowerCut(d)
+			}
 		})
 	}
 }
@@ -222,8 +226,9 @@ func (w *world) inNetwork(d disease) {
 	w.some(4)
 	w.s3.Proxy.Offline(false)
 	w.trouble(d.trouble)
-	w.suffer(d)
-	w.suffer(d)
+	for range *rounds {
+		w.suffer(d)
+	}
 	w.recover(d)
 	w.flush()
 	w.inBucket(func(string) bool { return true })
@@ -278,7 +283,9 @@ func (w *world) suffer(d disease) {
 	w.known()
 	w.allowed("write", w.write(false), d.writes)
 	status, out := w.m.Run(prompt, "status", w.m.Dir)
-	if says := strings.Contains(out, "the cache's disk fails"); status != 0 || says != d.fails() {
+	says := strings.Contains(out, "the cache's disk fails")
+	unread := d.trouble.Calls == powercut.Reads // the kernel may have had all that was read
+	if status != 0 || says != d.fails() && !unread {
 		w.Errorf("status %d: %s", status, out)
 	}
 }
@@ -302,7 +309,7 @@ func (w *world) recover(d disease) {
 	}
 	if d.fails() {
 		w.ok(harness.Until(patience, "the disk to be believed in", func() bool {
-			return w.said("the disk works again") == w.said("the disk fails;") && w.said("the disk fails;") > 0
+			return w.said("the disk works again") == w.said("the disk fails;")
 		}))
 	}
 	w.ok(w.write(true))
