@@ -58,7 +58,7 @@ func (c *Cache) open(ctx context.Context, ino Ino, m OpenMode) (*Handle, error) 
 	}
 	byContent := check && !m.Write && !whole && rec.Size > 0 && rec.Size <= fetchUnit
 	if check && !byContent {
-		if err := c.revalidate(ctx, ino, rec); err != nil {
+		if err := c.isCurrent(ctx, ino, rec); err != nil {
 			return nil, err
 		}
 	}
@@ -67,6 +67,16 @@ func (c *Cache) open(ctx context.Context, ino Ino, m OpenMode) (*Handle, error) 
 		return h, err
 	}
 	return c.openByContent(ctx, h, rec)
+}
+
+// isCurrent is revalidate for an open: that the name has gone is for a lookup to
+// say, which makes the file if the program asked for that.
+func (c *Cache) isCurrent(ctx context.Context, ino Ino, rec *journal.Inode) error {
+	err := c.revalidate(ctx, ino, rec)
+	if errors.Is(err, ErrNotExist) {
+		return ErrStale
+	}
+	return err
 }
 
 func (c *Cache) openNow(ino Ino, m OpenMode) (*Handle, error) {
@@ -89,7 +99,7 @@ func (c *Cache) openByContent(ctx context.Context, h *Handle, rec *journal.Inode
 	began, done := c.listings.ask()
 	defer done()
 	if !h.f.unasked() {
-		if err := c.revalidate(ctx, h.f.ino, rec); err != nil {
+		if err := c.isCurrent(ctx, h.f.ino, rec); err != nil {
 			h.Release()
 			return nil, err
 		}
@@ -101,7 +111,7 @@ func (c *Cache) openByContent(ctx context.Context, h *Handle, rec *journal.Inode
 		return h, nil
 	}
 	if err == nil || errors.Is(err, ErrStale) { // the old version, or none
-		if err = c.revalidate(ctx, h.f.ino, rec); err == nil {
+		if err = c.isCurrent(ctx, h.f.ino, rec); err == nil {
 			return h, nil
 		}
 	} else if c.serveStale(err) {

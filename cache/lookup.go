@@ -15,12 +15,21 @@ import (
 // name that is there) or NegativeTTL (one that is not) ago; names changed here
 // are always current.
 func (c *Cache) Lookup(ctx context.Context, parent Ino, name string) (Attr, error) {
-	ino, err := c.resolve(ctx, parent, name)
-	if err != nil {
-		return Attr{}, &Error{"lookup", name, err}
+	for try := 1; ; try++ {
+		ino, err := c.resolve(ctx, parent, name)
+		if err != nil {
+			return Attr{}, &Error{"lookup", name, err}
+		}
+		a, err := c.Attr(ctx, ino)
+		if !errors.Is(err, ErrStale) || try == lookupTries {
+			return a, err
+		}
 	}
-	return c.Attr(ctx, ino)
 }
+
+// lookupTries is how often a name is looked up that has another inode whenever
+// its attributes are asked for.
+const lookupTries = 10
 
 // resolve finds the inode of a name, asking the bucket where what is known is
 // too old.
@@ -34,7 +43,7 @@ func (c *Cache) resolve(ctx context.Context, parent Ino, name string) (Ino, erro
 		return v.answer(err)
 	}
 	err = c.ask(ctx, parent, name, v)
-	if errors.Is(err, errMoved) {
+	if errors.Is(err, errMoved) || errors.Is(err, errReplaced) {
 		return c.resolve(ctx, parent, name)
 	}
 	if err != nil && !c.serveStale(err) {
@@ -241,6 +250,9 @@ func (c *Cache) probeKey(ctx context.Context, key string) ([]s3backend.Entry, s3
 	return entries, o, nil
 }
 
+// errReplaced says that a name got another inode while it was asked for.
+var errReplaced = errors.New("the name was given to another file meanwhile")
+
 // probed remembers the outcome of a probe, and takes the name away if nothing
 // of its kind was there.
 func (c *Cache) probed(ls *listing, name string, entries []s3backend.Entry, o s3backend.Object) error {
@@ -258,6 +270,9 @@ func (c *Cache) probed(ls *listing, name string, entries []s3backend.Entry, o s3
 		return nil
 	}
 	rec, err := c.record(v.ino)
+	if errors.Is(err, ErrStale) {
+		return errReplaced
+	}
 	if err != nil {
 		return err
 	}

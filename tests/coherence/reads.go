@@ -31,7 +31,8 @@ func (h *held) close() error {
 	return h.f.Close()
 }
 
-// openTries is how often an open is repeated that met a replacement each time.
+// openTries is how often an open, or a rename, is repeated that met a
+// replacement each time.
 const openTries = 8
 
 // open opens a key for reading and checks that it is there. nil: it is not.

@@ -32,6 +32,7 @@ type Counts struct {
 	Reads, Blocks, Opens, Maps atomic.Int64
 	OldReads                   atomic.Int64 // on files that were open while their name was replaced
 	Stale, StaleOpens          atomic.Int64
+	StaleRenames               atomic.Int64
 	Writes, Parts, Renames     atomic.Int64 // by mounts
 	Removals                   atomic.Int64
 	ClientWrites, Conflicts    atomic.Int64
@@ -140,9 +141,9 @@ func (s *Side) spec() harness.Spec {
 // Summary is the figures in words.
 func (w *World) Summary() string {
 	c := w.Counts
-	return fmt.Sprintf("%d opens, %d reads of %d blocks checked (%d by mmap, %d of replaced versions), %d ESTALE (%d at open); "+
+	return fmt.Sprintf("%d opens, %d reads of %d blocks checked (%d by mmap, %d of replaced versions), %d ESTALE (%d at open, %d renames); "+
 		"%d writes by mounts (%d in parts), %d by the client, %d renames, %d removals, %d conflicts; settled %d times, %d remounts, %d failed with the daemon and %d with the network; violations %d",
-		c.Opens.Load(), c.Reads.Load(), c.Blocks.Load(), c.Maps.Load(), c.OldReads.Load(), c.Stale.Load(), c.StaleOpens.Load(),
+		c.Opens.Load(), c.Reads.Load(), c.Blocks.Load(), c.Maps.Load(), c.OldReads.Load(), c.Stale.Load(), c.StaleOpens.Load(), c.StaleRenames.Load(),
 		c.Writes.Load(), c.Parts.Load(), c.ClientWrites.Load(), c.Renames.Load(), c.Removals.Load(), c.Conflicts.Load(),
 		c.Settled.Load(), c.Remounts.Load(), c.Unchecked.Load(), c.Unanswered.Load(), len(w.Violations()))
 }

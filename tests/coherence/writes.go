@@ -229,7 +229,7 @@ func (s *Side) rename(_ *rand.Rand, key int) {
 	beforeFrom, beforeTo := h.shownBefore(s.party, from), h.shownBefore(s.party, to)
 	h.began(s.party, from, true)
 	h.began(s.party, to, false)
-	err := os.Rename(s.path(from), s.path(to))
+	err := s.moveName(from, to)
 	if errors.Is(err, os.ErrNotExist) {
 		return
 	}
@@ -241,4 +241,15 @@ func (s *Side) rename(_ *rand.Rand, key int) {
 	h.wrote(s.party, from, beforeFrom, nil)
 	h.wrote(s.party, to, beforeTo, moved)
 	s.w.Counts.Renames.Add(1)
+}
+
+// moveName renames a key, again if it was replaced meanwhile.
+func (s *Side) moveName(from, to int) (err error) {
+	for range openTries {
+		if err = os.Rename(s.path(from), s.path(to)); !errors.Is(err, syscall.ESTALE) {
+			return err
+		}
+		s.w.Counts.StaleRenames.Add(1)
+	}
+	return err
 }
