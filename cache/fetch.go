@@ -259,9 +259,13 @@ func (f *file) runFetch(w *fetch, o objectAt) {
 // errNothingCame ends a fetch.
 var errNothingCame = errors.New("nothing has come for too long")
 
+// leastBrought is what has to come within --read-timeout for a fetch to go on: a
+// connection that brings less is given up, as another may be well.
+const leastBrought = 256 << 10
+
 // bring fetches a range of an object into the data file, for as long as bytes
-// come. Of an object that comes whole, none is kept before the checksum of all
-// was compared.
+// come in earnest. Of an object that comes whole, none is kept before the
+// checksum of all was compared.
 func (f *file) bring(w *fetch, o objectAt) error {
 	ctx, cancel := context.WithCancelCause(f.c.ctx)
 	defer cancel(nil)
@@ -284,8 +288,12 @@ func (f *file) bringPatiently(ctx context.Context, w *fetch, o objectAt, moved f
 	buf := fetchBuffers.Get().(*[]byte)
 	defer fetchBuffers.Put(buf)
 	a := arrival{f: f, w: w, p: (*buf)[:w.Len], whole: w.Off == 0 && w.Len == o.base.Size}
+	seen := int64(0)
 	err = f.readCurrent(ctx, wanted{a.p, w.Off, func(n int64) {
-		moved()
+		if n-seen >= leastBrought {
+			seen = n
+			moved()
+		}
 		a.came(n)
 	}}, o)
 	if err != nil {

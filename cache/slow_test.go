@@ -1,9 +1,11 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,11 +96,12 @@ func TestBrokenDownloadGoesOnWhereItStood(t *testing.T) {
 	}
 }
 
-// A trickle brings a byte at a time.
+// A trickle brings a piece at a time.
 type trickle struct {
 	io.ReadCloser
 	ctx   context.Context
 	every time.Duration
+	piece int
 }
 
 func (b *trickle) Read(p []byte) (int, error) {
@@ -107,7 +110,7 @@ func (b *trickle) Read(p []byte) (int, error) {
 	case <-b.ctx.Done():
 		return 0, b.ctx.Err()
 	}
-	return b.ReadCloser.Read(p[:min(len(p), 1)])
+	return b.ReadCloser.Read(p[:min(len(p), b.piece)])
 }
 
 // A content that comes, if slowly, comes to its end, however long readers wait.
@@ -115,17 +118,46 @@ func TestSlowDownloadArrives(t *testing.T) {
 	t.Parallel()
 	const timeout = time.Second
 	b, slow := newSlow(t, func(c *Config) { c.ReadTimeout = timeout })
-	slow.body = func(ctx context.Context, r io.ReadCloser) io.ReadCloser { return &trickle{r, ctx, timeout / 10} }
-	b.mem.Set("p/f", []byte("a content of thirty bytes, or so"), nil)
-	h, err := b.Cache.Open(t.Context(), b.lookup("f"), OpenMode{})
+	slow.body = func(ctx context.Context, r io.ReadCloser) io.ReadCloser {
+		return &trickle{r, ctx, timeout / 20, leastBrought / 4}
+	}
+	data := someBytes(2<<20, 1)
+	b.mem.Set("p/f", data, nil)
+	b.reads("f", data)
+	if len(slow.asked()) != 1 {
+		t.Errorf("asked for %+v", slow.asked())
+	}
+}
+
+// A connection on which next to nothing comes is given up for another.
+func TestDrippingDownloadIsGivenUp(t *testing.T) {
+	t.Parallel()
+	const timeout = time.Second
+	b, slow := newSlow(t, func(c *Config) { c.ReadTimeout = timeout })
+	var drips atomic.Int32
+	slow.body = func(ctx context.Context, r io.ReadCloser) io.ReadCloser {
+		if drips.Add(1) > 1 {
+			return r
+		}
+		return &trickle{r, ctx, timeout / 10, 1}
+	}
+	data := someBytes(64<<10, 1)
+	b.mem.Set("p/f", data, nil)
+	b.reads("f", data)
+}
+
+// reads reads a file until that succeeds.
+func (b *bench) reads(name string, want []byte) {
+	b.t.Helper()
+	h, err := b.Cache.Open(b.t.Context(), b.lookup(name), OpenMode{})
 	b.ok(err)
 	defer h.Release()
-	p := make([]byte, 32)
+	p := make([]byte, len(want))
 	b.until("the content", func() bool {
-		_, err := h.ReadAt(t.Context(), p, 0)
+		_, err := h.ReadAt(b.t.Context(), p, 0)
 		return err == nil
 	})
-	if string(p) != "a content of thirty bytes, or so" || len(slow.asked()) != 1 {
-		t.Errorf("reads %q; asked for %+v", p, slow.asked())
+	if !bytes.Equal(p, want) {
+		b.t.Errorf("%s reads %.40q", name, p)
 	}
 }
