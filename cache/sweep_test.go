@@ -41,7 +41,7 @@ func TestEveryCallFailsOnce(t *testing.T) {
 		for _, forever := range []bool{false, true} {
 			t.Run(fmt.Sprintf("when %d, for ever %v", when, forever), func(t *testing.T) {
 				t.Parallel()
-				sweepCalls(t, int(when), func(t *testing.T, n int) bool {
+				sweepCalls(t, int(when), *sweepStride, func(t *testing.T, n int) bool {
 					return runSweep(t, remotetest.Fault{Nth: n, Forever: forever, Kind: s3backend.Busy, When: when})
 				})
 			})
@@ -51,9 +51,9 @@ func TestEveryCallFailsOnce(t *testing.T) {
 
 // sweepCalls runs a program for n = 1, 2, 3 … until n is more than its calls,
 // leaving out some if the flag says so.
-func sweepCalls(t *testing.T, start int, run func(t *testing.T, n int) (reached bool)) {
+func sweepCalls(t *testing.T, start, stride int, run func(t *testing.T, n int) (reached bool)) {
 	reached := true
-	for n := 1 + start%*sweepStride; reached; n += *sweepStride {
+	for n := 1 + start%stride; reached; n += stride {
 		t.Run(fmt.Sprint(n), func(t *testing.T) { reached = run(t, n) })
 	}
 }
@@ -67,7 +67,7 @@ func TestKillAtEveryCall(t *testing.T) {
 		for _, early := range []bool{false, true} {
 			t.Run(fmt.Sprintf("applied %v, second half before %v", applied, early), func(t *testing.T) {
 				t.Parallel()
-				sweepCalls(t, 0, func(t *testing.T, n int) bool { return runKill(t, n, applied, early) })
+				sweepCalls(t, 0, *sweepStride, func(t *testing.T, n int) bool { return runKill(t, n, applied, early) })
 			})
 		}
 	}
