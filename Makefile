@@ -11,6 +11,7 @@ DESTDIR ?=
 ROUNDS  ?= 200
 DURATION ?= 10m
 ONCE    ?=
+BENCH   ?=
 
 BIN     := bin/moorfs
 LINKS   := mount.moorfs mount.fuse.moorfs umount.moorfs umount.fuse.moorfs
@@ -25,10 +26,10 @@ SERVERS = ./s3backend/s3test
 UNRACED = ./cache/remotetest
 RACED   = $(shell go list ./... | grep -v -e /remotetest$$ -e /s3test$$)
 
-.PHONY: help build demo test bench lint clean install crash soak deps device servers FORCE
+.PHONY: help build demo test bench bench-compare lint clean install crash soak deps device servers FORCE
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: $(BIN) ## build bin/moorfs
 
@@ -49,8 +50,11 @@ crash: deps device servers ## kill the daemon, and cut the power, at bad moments
 soak: deps device servers ## everything goes wrong at once (DURATION=10m)
 	cd tests && go test -count 1 -timeout 0 -v ./soak -soak.time $(DURATION)
 
-bench: deps device servers build ## measure against one server; prints a table
-	cd tests && go run ./bench
+bench: deps device servers ## measure beside references and peers, 20 minutes, into tests/bench/RESULTS.md (BENCH=name,name: these works, printed)
+	cd tests && go run ./bench $(if $(BENCH),-only $(BENCH),-out bench/RESULTS.md)
+
+bench-compare: deps device servers ## measure, and flag what is 20 % worse than tests/bench/RESULTS.json says (BENCH=name,name)
+	cd tests && go run ./bench -compare bench/RESULTS.json $(if $(BENCH),-only $(BENCH))
 
 lint: ## gofmt and go vet
 	@unformatted=$$(gofmt -l cmd fs cache s3backend tests); \
