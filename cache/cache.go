@@ -177,7 +177,7 @@ func (c *Cache) SetNote(name string, value []byte) error {
 
 // syncLoop makes durable, every syncInterval, what was closed without fsync.
 func (c *Cache) syncLoop() {
-	tick := time.NewTicker(syncInterval)
+	tick, naps := time.NewTicker(syncInterval), newNapWatch(sleptSinceBoot)
 	defer tick.Stop()
 	for {
 		select {
@@ -187,6 +187,9 @@ func (c *Cache) syncLoop() {
 			tick.Reset(diskLook)
 			continue
 		case <-tick.C:
+		}
+		if naps.woke() {
+			c.DoubtAll()
 		}
 		if err := c.keepDurable(); err != nil && !c.disk.failed(err) {
 			c.cfg.Log.Error("cache: cannot make changes durable", "error", err)

@@ -2,6 +2,8 @@ package cache
 
 import (
 	"fmt"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,6 +99,43 @@ func eventually(t testing.TB, cond func() bool) {
 	for deadline := time.Now().Add(10 * time.Second); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not come to that")
+		}
+	}
+}
+
+// Stamps and times have one order, however long the process waits for a
+// processor between them: a listing that began before a deletion ended must not
+// bring the name back.
+func TestStampsAreInOrder(t *testing.T) {
+	t.Parallel()
+	var group sync.WaitGroup
+	for range 8 * runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for range 20_000 {
+				before, now, after := stamp(), time.Now(), stamp()
+				if at := stampOf(now); before > at || at > after {
+					t.Errorf("%d, then %d, then %d", before, at, after)
+					return
+				}
+				if back := ofStamp(before); back.After(now) {
+					t.Errorf("%v is after %v", back, now)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// What was learnt before the machine slept is asked again.
+func TestNaps(t *testing.T) {
+	t.Parallel()
+	slept := int64(0)
+	w := newNapWatch(func() int64 { return slept })
+	for _, nap := range []time.Duration{0, time.Second, time.Hour, 0, leastNap} {
+		slept += int64(nap)
+		if woke := w.woke(); woke != (nap >= leastNap) {
+			t.Errorf("after %v: %v", nap, woke)
 		}
 	}
 }
