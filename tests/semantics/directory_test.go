@@ -261,12 +261,17 @@ func TestForgottenInodes(t *testing.T) {
 	idle := m.Memory()
 	names := listed(t, m.Path("many"))
 	first := known(t, m, names)
-	forget(t, m, idle+(first-idle)*2/3)
-	left := m.Memory()
-	second := known(t, m, names)
-	t.Logf("%d MiB at first, %d MiB with %d inodes, %d MiB without, %d MiB with them again", idle>>20, first>>20, n, left>>20, second>>20)
-	if second > first+(first-idle)/2 {
-		t.Errorf("%d inodes took %d MiB; forgotten and looked up again, %d MiB", n, first>>20, second>>20)
+	for try := 1; ; try++ { // what is garbage is not always collected yet
+		forget(t, m, idle+(first-idle)*2/3)
+		left := m.Memory()
+		second := known(t, m, names)
+		t.Logf("%d MiB at first, %d MiB with %d inodes, %d MiB without, %d MiB with them again", idle>>20, first>>20, n, left>>20, second>>20)
+		if second <= first+(first-idle)/2 {
+			return
+		}
+		if try == 3 {
+			t.Fatalf("%d inodes took %d MiB; forgotten and looked up again for the third time, %d MiB", n, first>>20, second>>20)
+		}
 	}
 }
 

@@ -267,9 +267,7 @@ func checkOfflineMount(t *testing.T, _ *stage) {
 	ok(t, m.Unmount())
 	s.Proxy.Offline(true)
 	m = mountOf(t, s.S3, harness.Spec{Cache: m.Cache, Options: []string{"--attrs", "list"}})
-	if !strings.Contains(m.Log(), "mounted without network") {
-		t.Errorf("no warning: %s", m.Log())
-	}
+	eventually(t, "a warning", func() bool { return strings.Contains(m.Log(), "mounted without network") })
 	equal(t, "the number of files", len(listed(t, m.Dir)), 6)
 	holds(t, m.Path("a"), "a")
 	fails(t, readFile(m.Path("b")), syscall.ETIMEDOUT)
