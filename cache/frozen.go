@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/moorfs/moorfs/cache/extent"
 	"github.com/moorfs/moorfs/cache/journal"
 )
@@ -141,13 +143,33 @@ func (z *frozen) ReadAt(p []byte, off int64) (int, error) {
 	return int(n), nil
 }
 
-// readPiece reads a first piece of p that lies in one place.
+// readPiece reads a first piece of p that lies in one place, or brings it nearer:
+// who sends a part reads it in small pieces, and more than once.
 func (z *frozen) readPiece(p []byte, off int64) (int, error) {
 	n, here, err := z.readLocal(p, off)
 	if err != nil || here {
 		return int(n), err
 	}
-	return z.readBase(p[:n], off)
+	if err = z.saveBase(off); errors.Is(err, unix.ENOSPC) {
+		return z.readBase(p[:n], off)
+	}
+	return 0, err
+}
+
+// saveBase saves a piece of the base that begins at off, if that is still only
+// in the bucket.
+func (z *frozen) saveBase(off int64) error {
+	gap, found := z.remote(off)
+	if !found || gap.Off != off {
+		return nil
+	}
+	buf := fetchBuffers.Get().(*[]byte)
+	defer fetchBuffers.Put(buf)
+	p := (*buf)[:min(gap.Len, int64(len(*buf)))]
+	if _, err := z.readBase(p, off); err != nil {
+		return err
+	}
+	return z.keep(p, off)
 }
 
 // readLocal reads a first piece of p, of n bytes, if that is on the disk.
