@@ -430,19 +430,25 @@ func (q *queue) kick(keys []string) {
 // kickOthers makes everything but one key urgent, and but those to be spared; it
 // reports whether there is anything that could move.
 func (q *queue) kickOthers(own string, spared map[string]bool) bool {
-	s := q.stats.Load()
+	found := make(chan bool, 1)
 	q.do(func() {
+		others := false
 		for _, it := range q.items {
-			if it.key != own && !it.refused && !spared[it.key] {
+			if it.key == own || it.refused {
+				continue
+			}
+			if others = true; !spared[it.key] {
 				q.hurry(it)
 			}
 		}
+		found <- others
 	})
-	others := s.queued - s.refused
-	if own != "" {
-		others--
+	select {
+	case others := <-found:
+		return others
+	case <-q.ctx.Done():
+		return true // the cache is being closed, which the caller sees
 	}
-	return others > 0
 }
 
 // A dueHeap is a heap of items by due time (container/heap).

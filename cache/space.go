@@ -242,6 +242,9 @@ func (c *Cache) reserve(ctx context.Context, f *file, n int64) error {
 			spared = c.beingWritten()
 		}
 		if !c.queue.kickOthers(c.keyOfInode(f.ino), spared) {
+			if c.makeRoom(n) { // the last of them has arrived meanwhile
+				return nil
+			}
 			return ErrNoSpace
 		}
 		if now := c.progress(); now != sent || c.isSending() || c.net.state() == Offline {
