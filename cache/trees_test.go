@@ -78,6 +78,19 @@ func (f *forest) dump() string {
 			return nil
 		}))
 	}))
+	told := make(chan struct{})
+	f.queue.do(func() {
+		defer close(told)
+		for _, key := range slices.Sorted(maps.Keys(f.queue.items)) {
+			fmt.Fprintf(&b, "item %q: %+v\n", key, *f.queue.items[key])
+		}
+	})
+	select {
+	case <-told:
+	case <-time.After(5 * time.Second):
+		b.WriteString("the queue does not answer\n")
+	}
+	fmt.Fprintf(&b, "moves %+v, network %v, disk %q\n", f.moves.sources, f.net.state(), f.disk.state())
 	return b.String()
 }
 
