@@ -48,6 +48,8 @@ type item struct {
 	running bool
 	again   bool // told of while running
 	changed int  // when: after the running job had seen the row for the last time; 0: not
+	started int  // when its work began last
+	passed  int  // when those that wait for it were told last to look again
 	urgent  bool
 	refused bool
 	network bool   // failed by the network: due when that is well again
@@ -157,6 +159,7 @@ func (q *queue) apply(key string, p poke) {
 		q.items[key] = it
 	}
 	if p.passed {
+		it.passed = q.clock
 		q.unblock(key)
 	}
 	it.deletes, it.refused = p.deletes, p.refused
@@ -254,7 +257,7 @@ func (q *queue) moreDeletes(batch []*item, now time.Time) []*item {
 func (q *queue) start(batch []*item) {
 	tasks := make([]task, len(batch))
 	for i, it := range batch {
-		it.running, it.again, it.changed = true, false, 0
+		it.running, it.again, it.changed, it.started = true, false, 0, q.clock
 		tasks[i] = task{it.key, it.urgent}
 	}
 	q.busy++
@@ -339,10 +342,12 @@ func (q *queue) stuck(it *item) bool {
 	return false
 }
 
-// block parks a key until the row of another has settled, and hurries that.
+// block parks a key until the row of another has settled, and hurries that. What
+// a worker found before either changed no longer counts: two keys could wait for
+// each other.
 func (q *queue) block(it *item, after string) {
 	other := q.items[after]
-	if other == nil {
+	if other == nil || it.changed != 0 || other.passed > it.started {
 		q.schedule(it, time.Time{})
 		return
 	}
