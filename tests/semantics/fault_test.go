@@ -26,7 +26,8 @@ func checkFault(t *testing.T, s *stage) {
 	ok(t, err)
 	ok(t, open.Close())
 	holds(t, m.Path("open"), "goes on")
-	if log := m.Log(); !strings.Contains(log, "panic in a request") || !strings.Contains(log, "operation=mkdir") {
-		t.Errorf("the log does not say what failed: %s", log)
-	}
+	eventually(t, "the log to say what failed", func() bool {
+		log := m.Log()
+		return strings.Contains(log, "panic in a request") && strings.Contains(log, "operation=mkdir")
+	})
 }

@@ -53,7 +53,7 @@ const (
 func (s *site) manifest(dir string) tree {
 	s.t.Helper()
 	t := tree{}
-	s.mount.Do(s.t, "reading "+dir, func() error {
+	err := s.mount.Within(programLimit, "reading "+dir, func() error {
 		return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || path == dir {
 				return err
@@ -66,6 +66,9 @@ func (s *site) manifest(dir string) tree {
 			return err
 		})
 	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	return t
 }
 
